@@ -1,0 +1,1 @@
+"""Items × sampler × transform → batches."""

@@ -1,0 +1,1 @@
+"""The zoo: frame, clip and sound encoders, and heads."""

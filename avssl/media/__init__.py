@@ -1,0 +1,1 @@
+"""Files: probe, index, read; the only room that knows a decoder."""

@@ -1,0 +1,1 @@
+"""Figures and one self-contained page, from the files of a run."""

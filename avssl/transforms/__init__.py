@@ -1,0 +1,1 @@
+"""How it looks: numbers drawn into a plan, then pixels changed in batches."""
