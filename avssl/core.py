@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -50,7 +50,8 @@ Label: TypeAlias = int | float | tuple[int, ...] | tuple[float, ...]
 
 def generator(*key: int) -> np.random.Generator:
     """The generator of one draw, keyed by whole numbers ≥ 0, such as (seed, epoch, item)."""
-    return np.random.default_rng(np.random.SeedSequence(key))
+    # the length goes in too: numpy pads short keys with zeros, so that (1, 2) and (1, 2, 0) would be the same
+    return np.random.default_rng(np.random.SeedSequence((len(key), *key)))
 
 
 class MediaError(Exception):
@@ -204,13 +205,11 @@ class Span:
         """The file of the frames and the file of the sound."""
         return self.file, self.file if self.sound_file is None else self.sound_file
 
-    def shifted(self, seconds: float) -> Span:
-        """The same span with everything cut from file 0 later by `seconds` (s)."""
+    def shifted(self, starts: Sequence[float]) -> Span:
+        """The same span with what it cuts from file k later by `starts[k]` (s)."""
         pictures, sounds = self.files
-        times = tuple(t + seconds for t in self.times) if pictures == 0 else self.times
-        sound = self.sound
-        if sound is not None and sounds == 0:
-            sound = replace(sound, start=sound.start + seconds)
+        times = tuple(t + starts[pictures] for t in self.times)
+        sound = self.sound and replace(self.sound, start=self.sound.start + starts[sounds])
         return replace(self, times=times, sound=sound)
 
 

@@ -1,1 +1,25 @@
 """Items × sampler × transform → batches."""
+
+from avssl.data.choice import Data
+from avssl.data.clips import Clips, collate
+from avssl.data.items import Catalogue, Entry, Item, entries
+from avssl.data.loader import Loader, batches, epoch_order
+from avssl.data.scan import Damaged, cache_folder, catalogue
+from avssl.data.view import View
+
+__all__ = [
+    "Catalogue",
+    "Clips",
+    "Damaged",
+    "Data",
+    "Entry",
+    "Item",
+    "Loader",
+    "View",
+    "batches",
+    "cache_folder",
+    "catalogue",
+    "collate",
+    "entries",
+    "epoch_order",
+]

@@ -1,0 +1,175 @@
+"""Items × sampler × transform: from the number of an item to its decoded example."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avssl.core import Clip, Example, MediaError, Plan, Rng, Sampler, Span, generator
+from avssl.data.items import Item
+from avssl.media import open_media
+from avssl.transforms import Transform
+
+__all__ = ["Clips", "collate"]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The examples that a sampler and a transform make of items; nothing is decoded until one is asked for.
+
+    Items that the sampler cannot cut are left out once and for all (`unfit` says why), so that positions are stable.
+
+    Raises:
+        MediaError: the sampler can cut none of the items.
+    """
+
+    items: tuple[Item, ...]
+    sampler: Sampler
+    transform: Transform | None = None
+    seed: int = 0
+    unfit: tuple[MediaError, ...] = ()
+
+    @staticmethod
+    def of(items: Sequence[Item], sampler: Sampler, transform: Transform | None = None, *, seed: int = 0) -> Clips:
+        """The clips of those items that the sampler can cut."""
+        if not items:
+            raise ValueError("no items to cut clips from: check --data.root and the split")
+        reasons = [sampler.unfit(i.info) for i in items]
+        fit = tuple(i for i, why in zip(items, reasons, strict=True) if not why)
+        remedy = "it is left out: the sampler never loops or swaps files"
+        unfit = tuple(MediaError(i.path, why, remedy) for i, why in zip(items, reasons, strict=True) if why)
+        if len(fit) <= sampler.others:
+            example = f"; of the others, the first says: {unfit[0]}" if unfit else ""
+            raise MediaError(
+                items[0].path.parent,
+                f"{len(fit)} of {len(items)} files can be cut as {sampler}",
+                f"change the sampler's knobs or the data{example}",
+            )
+        return Clips(fit, sampler, transform, seed, unfit)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def plan(self, position: int, epoch: int = 0) -> tuple[Plan, tuple[Item, ...]]:
+        """Every choice for one visit of an item, and the files it cuts from; no I/O."""
+        item = self.items[position]
+        rng = generator(self.seed, epoch, item.index)
+        sampler = self.sampler.at(epoch)
+        others = self._others(position, sampler.others, rng)
+        info = replace(item.info, others=tuple(o.info for o in others))
+        plan = sampler(info, rng)
+        if self.transform is not None:
+            plan = self.transform.draw(plan, info, rng)
+        return plan, (item, *others)
+
+    def example(self, position: int, epoch: int = 0) -> Example:
+        """One visit of an item, decoded; its transform is drawn but not yet applied to the pixels.
+
+        Raises:
+            MediaError: a file of the visit is damaged.
+        """
+        plan, files = self.plan(position, epoch)
+        starts = [f.start for f in files]
+        clips = _read([s.shifted(starts) for s in plan.spans], files)
+        index = torch.tensor(files[0].index)
+        return Example(clips=clips, labels=_labels(plan), parameters=_parameters(plan), index=index)
+
+    def _others(self, position: int, count: int, rng: Rng) -> tuple[Item, ...]:
+        """Further files, all different, of other groups than this one's where there are any."""
+        own = self.items[position]
+        elsewhere = self._positions_outside(own.group) if own.group else None
+        drawn: list[int] = []
+        while len(drawn) < count:
+            if elsewhere is not None and len(elsewhere) >= count:
+                other = int(elsewhere[rng.integers(len(elsewhere))])
+            else:
+                other = (position + int(rng.integers(1, len(self.items)))) % len(self.items)
+            if other not in drawn:
+                drawn.append(other)
+        return tuple(self.items[i] for i in drawn)
+
+    def _positions_outside(self, group: str) -> np.ndarray:
+        groups: np.ndarray | None = self.__dict__.get("_groups")
+        if groups is None:  # made once: an epoch asks for it as often as there are items
+            groups = np.array([i.group for i in self.items])
+            object.__setattr__(self, "_groups", groups)
+        return np.flatnonzero(groups != group)
+
+
+def _read(spans: Sequence[Span], files: Sequence[Item]) -> tuple[Clip, ...]:
+    """Each file of the visit is opened once, and gives all that is wanted of it in one pass."""
+    wanted: dict[int, list[tuple[int, Span]]] = {}
+    for s, span in enumerate(spans):
+        pictures, sounds = span.files
+        if pictures == sounds or span.sound is None or not span.times:
+            wanted.setdefault(pictures if span.times else sounds, []).append((s, span))
+        else:  # the sound lies in another file than the frames
+            wanted.setdefault(pictures, []).append((s, replace(span, sound=None)))
+            wanted.setdefault(sounds, []).append((s, replace(span, times=(), boxes=())))
+    parts: list[dict[str, Tensor | None]] = [{} for _ in spans]
+    for k, jobs in wanted.items():
+        with open_media(files[k].path) as media:
+            for (s, _), clip in zip(jobs, media.read([span for _, span in jobs]), strict=True):
+                if clip.video is not None:
+                    parts[s] |= {"video": clip.video, "times": clip.times}
+                if clip.audio is not None:
+                    parts[s] |= {"audio": clip.audio, "valid": clip.valid}
+    return tuple(Clip(**p) for p in parts)
+
+
+def _labels(plan: Plan) -> dict[str, Tensor]:
+    return {k: torch.tensor(v) for k, v in plan.labels.items()}
+
+
+def _parameters(plan: Plan) -> dict[str, Tensor]:
+    def tensor(x: np.ndarray) -> Tensor:
+        return torch.from_numpy(x.astype(np.float32) if x.dtype == np.float64 else x.copy())
+
+    return {k: tensor(v) for k, v in plan.parameters.items()}
+
+
+def collate(examples: Sequence[Example]) -> Example:
+    """A batch of examples: the same thing with a leading B.
+
+    Raises:
+        ValueError: the clips of the examples differ in shape; the message names shapes and remedy.
+    """
+    first = examples[0]
+
+    def clip(s: int) -> Clip:
+        clips = [e.clips[s] for e in examples]
+        return Clip(
+            video=_stack(f"video of clip {s}", [c.video for c in clips]),
+            audio=_stack(f"audio of clip {s}", [c.audio for c in clips]),
+            times=_stack(f"times of clip {s}", [c.times for c in clips]),
+            valid=_stack(f"valid of clip {s}", [c.valid for c in clips]),
+        )
+
+    def stack_all(name: str, tensors: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        stacked = {k: _stack(f"{name} {k!r}", [t[k] for t in tensors]) for k in tensors[0]}
+        return {k: v for k, v in stacked.items() if v is not None}
+
+    return Example(
+        clips=tuple(clip(s) for s in range(len(first.clips))),
+        labels=stack_all("label", [e.labels for e in examples]),
+        parameters=stack_all("parameter", [e.parameters for e in examples]),
+        index=torch.stack([e.index for e in examples]),
+    )
+
+
+def _stack(what: str, tensors: Sequence[Tensor | None]) -> Tensor | None:
+    there = [t for t in tensors if t is not None]
+    if not there:
+        return None
+    shapes = {tuple(t.shape) for t in there}
+    if len(there) < len(tensors) or len(shapes) > 1:
+        missing = ", and some examples have none" if len(there) < len(tensors) else ""
+        raise ValueError(
+            f"{what}: examples of shapes {sorted(shapes)}{missing} do not make one batch; give the transform a crop "
+            "of fixed size, and the data set files of one kind"
+        )
+    return torch.stack(there)

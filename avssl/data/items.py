@@ -1,0 +1,142 @@
+"""The items of a data set: files, or stretches of files, with stable numbers."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from avssl.core import MediaError, MediaInfo
+from avssl.media import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
+
+__all__ = ["Catalogue", "Entry", "Item", "entries"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line of a manifest, or one file of a folder, before it has been looked into.
+
+    `start` and `end` (s) cut a stretch out of the file; `columns` keeps every column of the manifest as text, so that
+    any of them can serve as a human label in an evaluation.
+    """
+
+    path: Path
+    label: str = ""
+    split: str = ""
+    group: str = ""
+    start: float = 0.0
+    end: float | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item(Entry):
+    """An entry that can be read; `info` is that of its stretch, on a clock that starts where the stretch does."""
+
+    index: int
+    info: MediaInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """The items of a data set in a stable order, and the entries that were left out, with the reasons."""
+
+    source: Path
+    items: tuple[Item, ...]
+    rejected: tuple[MediaError, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self.items)
+
+    def where(self, *, split: str | tuple[str, ...]) -> Catalogue:
+        """The items of one split or of several; they keep their numbers."""
+        wanted = (split,) if isinstance(split, str) else split
+        return replace(self, items=tuple(i for i in self.items if i.split in wanted))
+
+    def column(self, name: str) -> list[str]:
+        """A column of the manifest, one text for each item.
+
+        Raises:
+            KeyError: no item has that column, with the names of those there are.
+        """
+        known = sorted({k for i in self.items for k, v in i.columns.items() if v})
+        if name not in known:
+            raise KeyError(f"{self.source} has no column {name!r}; its columns are {', '.join(known) or 'none'}")
+        return [i.columns.get(name, "") for i in self.items]
+
+
+def entries(source: Path) -> list[Entry]:
+    """What a folder or a manifest lists, in a stable order.
+
+    Of a folder: every video, picture and sound file below it, sorted by path; the name of the folder that a file lies
+    in directly is its label, if the source has such folders. A manifest is a CSV file with a column `path` (relative
+    to it) and, if wanted, `label, split, group, start, end` and any others. A folder that holds a `manifest.csv` is
+    that manifest.
+
+    Raises:
+        MediaError: the source is missing or empty, or a line of the manifest cannot be understood.
+    """
+    if source.is_dir():
+        inside = source / "manifest.csv"
+        return _manifest(inside) if inside.is_file() else _folder(source)
+    if not source.exists():
+        raise MediaError(source, "there is no such folder or manifest", "check the path given as --data.root")
+    return _manifest(source)
+
+
+def _folder(root: Path) -> list[Entry]:
+    suffixes = VIDEO_SUFFIXES | PICTURE_SUFFIXES | SOUND_SUFFIXES
+    files = sorted(p for p in root.rglob("*") if p.suffix.lower() in suffixes and not p.is_dir())
+    if not files:
+        raise MediaError(root, "no video, picture or sound file below this folder", "check the path")
+
+    def entry(path: Path) -> Entry:
+        label = path.parent.name if path.parent != root else ""
+        return Entry(path=path, label=label, columns={"label": label})
+
+    return [entry(p) for p in files]
+
+
+def _manifest(path: Path) -> list[Entry]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as f:
+            reader = csv.DictReader(f)
+            if "path" not in (reader.fieldnames or ()):
+                raise MediaError(path, "not a manifest: its first line has no column 'path'", "write a CSV header")
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as e:
+        raise MediaError(path, f"not a CSV manifest ({e})", "give a folder of media or a CSV file") from e
+    if not rows:
+        raise MediaError(path, "the manifest lists no file", "write one line for each file")
+    return [_row(path, n, row) for n, row in enumerate(rows, start=2)]
+
+
+def _row(manifest: Path, line: int, row: Mapping[str | None, str | list[str] | None]) -> Entry:
+    columns = {k: v.strip() for k, v in row.items() if k is not None and isinstance(v, str)}
+
+    def seconds(name: str) -> float | None:
+        try:
+            return float(columns[name]) if columns.get(name) else None
+        except ValueError:
+            raise MediaError(
+                manifest, f"line {line}: {name} {columns[name]!r} is not a number", "give seconds, such as 2.5"
+            ) from None
+
+    start, end = seconds("start") or 0.0, seconds("end")
+    if start < 0 or (end is not None and end <= start):
+        raise MediaError(manifest, f"line {line}: from {start} s to {end} s", "0 ≤ start < end")
+    if not columns.get("path"):
+        raise MediaError(manifest, f"line {line}: no path", "every line names a file")
+    return Entry(
+        path=manifest.parent / columns["path"],
+        label=columns.get("label", ""),
+        split=columns.get("split", ""),
+        group=columns.get("group", ""),
+        start=start,
+        end=end,
+        columns=columns,
+    )

@@ -1,0 +1,112 @@
+"""From clips to batches on a device: in a repeatable order, decoded by threads ahead of the trainer."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import torch
+
+from avssl.core import Example, MediaError, generator
+from avssl.data.clips import Clips, collate
+from avssl.data.scan import Damaged
+
+__all__ = ["Loader", "batches", "epoch_order"]
+
+
+def epoch_order(items: int, *, seed: int, epoch: int) -> list[int]:
+    """The order in which an epoch visits its items; the same for any number of workers and ranks."""
+    return [int(i) for i in generator(seed, epoch).permutation(items)]
+
+
+@dataclass
+class Loader:
+    """Batches of the given positions, in that order, whatever thread finishes first.
+
+    Each element of `batches` is one batch: positions in `clips`. Threads decode (the codecs free the interpreter
+    lock) at most `ahead` examples before they are asked for. A damaged file raises `MediaError`, or, with
+    `damaged="skip"`, is left out of its batch and noted in `skipped`. `waited` adds up the seconds that whoever
+    iterates had to wait.
+    """
+
+    clips: Clips
+    batches: Sequence[Sequence[int]]
+    epoch: int = 0
+    device: torch.device | str = "cpu"
+    workers: int = 2
+    damaged: Damaged = "stop"
+    ahead: int = 64
+    waited: float = 0.0
+    skipped: list[MediaError] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Example]:
+        with ExitStack() as stack:
+            examples = self._examples(stack)
+            for positions in self.batches:
+                since = time.perf_counter()
+                found = [e for e in (next(examples) for _ in positions) if e is not None]
+                if not found:
+                    self.waited += time.perf_counter() - since
+                    continue
+                batch = collate(found)
+                if torch.device(self.device).type == "cuda":
+                    batch = _pinned(batch)
+                batch = batch.to(self.device, non_blocking=True)
+                self.waited += time.perf_counter() - since
+                yield batch if self.clips.transform is None else self.clips.transform.apply(batch)
+
+    def _examples(self, stack: ExitStack) -> Iterator[Example | None]:
+        positions = [p for b in self.batches for p in b]
+        if self.workers == 0:
+            yield from (self._example(p) for p in positions)
+            return
+        pool = ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="avssl-read")
+        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        pending: deque[Future[Example | None]] = deque()
+        upcoming = iter(positions)
+        for _ in positions:
+            while len(pending) < self.ahead and (p := next(upcoming, None)) is not None:
+                pending.append(pool.submit(self._example, p))
+            yield pending.popleft().result()
+
+    def _example(self, position: int) -> Example | None:
+        try:
+            return self.clips.example(position, self.epoch)
+        except MediaError as e:
+            if self.damaged == "stop":
+                raise
+            self.skipped.append(e)
+            return None
+
+
+def _pinned(batch: Example) -> Example:
+    """The same batch in page-locked memory, from where the device copies it while the processor goes on."""
+
+    def pin(x: torch.Tensor | None) -> torch.Tensor | None:
+        return None if x is None else x.pin_memory()
+
+    clips = tuple(
+        type(c)(video=pin(c.video), audio=pin(c.audio), times=pin(c.times), valid=pin(c.valid)) for c in batch.clips
+    )
+    return Example(clips=clips, labels=batch.labels, parameters=batch.parameters, index=batch.index)
+
+
+def batches(
+    clips: Clips,
+    *,
+    batch_size: int,
+    device: torch.device | str = "cpu",
+    workers: int = 2,
+    damaged: Damaged = "stop",
+) -> Loader:
+    """All items once, in their own order, the last batch perhaps smaller: the pass of an evaluation."""
+    positions = range(len(clips))
+    chunks = [positions[i : i + batch_size] for i in range(0, len(clips), batch_size)]
+    return Loader(clips, chunks, device=device, workers=workers, damaged=damaged, ahead=2 * batch_size)
