@@ -47,4 +47,4 @@ class Data:
                 f"{self.source()} has no item of the splits {', '.join(map(repr, self.splits))}: choose others with "
                 "--data.splits"
             )
-        return Clips.of(chosen.items, sampler, transform)
+        return Clips.of(chosen.items, sampler, transform, workers=self.workers, damaged=self.damaged)

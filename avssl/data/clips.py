@@ -11,6 +11,7 @@ from torch import Tensor
 
 from avssl.core import Clip, Example, MediaError, Plan, Rng, Sampler, Span, generator
 from avssl.data.items import Item
+from avssl.data.scan import Damaged
 from avssl.media import open_media
 from avssl.transforms import Transform
 
@@ -32,9 +33,21 @@ class Clips:
     transform: Transform | None = None
     seed: int = 0
     unfit: tuple[MediaError, ...] = ()
+    workers: int = 2
+    """Threads that decode ahead of whoever iterates; 0: none."""
+    damaged: Damaged = "stop"
+    """Whether a file that turns out damaged stops the run, or is named, counted and left out of its batch."""
 
     @staticmethod
-    def of(items: Sequence[Item], sampler: Sampler, transform: Transform | None = None, *, seed: int = 0) -> Clips:
+    def of(
+        items: Sequence[Item],
+        sampler: Sampler,
+        transform: Transform | None = None,
+        *,
+        seed: int = 0,
+        workers: int = 2,
+        damaged: Damaged = "stop",
+    ) -> Clips:
         """The clips of those items that the sampler can cut."""
         if not items:
             raise ValueError("no items to cut clips from: check --data.root and the split")
@@ -49,7 +62,7 @@ class Clips:
                 f"{len(fit)} of {len(items)} files can be cut as {sampler}",
                 f"change the sampler's knobs or the data{example}",
             )
-        return Clips(fit, sampler, transform, seed, unfit)
+        return Clips(fit, sampler, transform, seed, unfit, workers, damaged)
 
     def __len__(self) -> int:
         return len(self.items)

@@ -13,7 +13,6 @@ import torch
 
 from avssl.core import Example, MediaError, generator
 from avssl.data.clips import Clips, collate
-from avssl.data.scan import Damaged
 
 __all__ = ["Loader", "batches", "epoch_order"]
 
@@ -28,8 +27,8 @@ class Loader:
     """Batches of the given positions, in that order, whatever thread finishes first.
 
     Each element of `batches` is one batch: positions in `clips`. Threads decode (the codecs free the interpreter
-    lock) at most `ahead` examples before they are asked for. A damaged file raises `MediaError`, or, with
-    `damaged="skip"`, is left out of its batch and noted in `skipped`. `waited` adds up the seconds that whoever
+    lock) at most `ahead` examples before they are asked for. A damaged file raises `MediaError`, or, where
+    `clips.damaged` is "skip", is left out of its batch and noted in `skipped`. `waited` adds up the seconds that whoever
     iterates had to wait.
     """
 
@@ -37,8 +36,6 @@ class Loader:
     batches: Sequence[Sequence[int]]
     epoch: int = 0
     device: torch.device | str = "cpu"
-    workers: int = 2
-    damaged: Damaged = "stop"
     ahead: int = 64
     waited: float = 0.0
     skipped: list[MediaError] = field(default_factory=list)
@@ -53,8 +50,8 @@ class Loader:
                 since = time.perf_counter()
                 found = [e for e in (next(examples) for _ in positions) if e is not None]
                 if not found:
-                    self.waited += time.perf_counter() - since
-                    continue
+                    what = f"so are all the files of its batch of {len(positions)}"
+                    raise MediaError(self.skipped[-1].path, f"{self.skipped[-1].what}; {what}", "look at the data")
                 batch = collate(found)
                 if torch.device(self.device).type == "cuda":
                     batch = _pinned(batch)
@@ -64,10 +61,10 @@ class Loader:
 
     def _examples(self, stack: ExitStack) -> Iterator[Example | None]:
         positions = [p for b in self.batches for p in b]
-        if self.workers == 0:
+        if self.clips.workers == 0:
             yield from (self._example(p) for p in positions)
             return
-        pool = ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="avssl-read")
+        pool = ThreadPoolExecutor(max_workers=self.clips.workers, thread_name_prefix="avssl-read")
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         pending: deque[Future[Example | None]] = deque()
         upcoming = iter(positions)
@@ -80,7 +77,7 @@ class Loader:
         try:
             return self.clips.example(position, self.epoch)
         except MediaError as e:
-            if self.damaged == "stop":
+            if self.clips.damaged == "stop":
                 raise
             self.skipped.append(e)
             return None
@@ -98,15 +95,8 @@ def _pinned(batch: Example) -> Example:
     return Example(clips=clips, labels=batch.labels, parameters=batch.parameters, index=batch.index)
 
 
-def batches(
-    clips: Clips,
-    *,
-    batch_size: int,
-    device: torch.device | str = "cpu",
-    workers: int = 2,
-    damaged: Damaged = "stop",
-) -> Loader:
+def batches(clips: Clips, *, batch_size: int, device: torch.device | str = "cpu") -> Loader:
     """All items once, in their own order, the last batch perhaps smaller: the pass of an evaluation."""
     positions = range(len(clips))
     chunks = [positions[i : i + batch_size] for i in range(0, len(clips), batch_size)]
-    return Loader(clips, chunks, device=device, workers=workers, damaged=damaged, ahead=2 * batch_size)
+    return Loader(clips, chunks, device=device, ahead=2 * batch_size)

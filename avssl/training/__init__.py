@@ -1,1 +1,8 @@
 """The one training loop and all around it."""
+
+from avssl.training.choice import Train
+from avssl.training.fit import Probe, fit
+from avssl.training.ranks import Ranks
+from avssl.training.start import Run, start
+
+__all__ = ["Probe", "Ranks", "Run", "Train", "fit", "start"]

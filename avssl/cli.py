@@ -1,0 +1,51 @@
+"""The command line of a recipe; the only file that knows the command-line library."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import tyro
+from rich.console import Console
+
+from avssl.report import write_report
+from avssl.training import Run
+
+__all__ = ["cli"]
+
+Config = TypeVar("Config")
+
+
+def cli(main: Callable[[Config], Run], config: type[Config], *, paper: Config) -> Run:
+    """Run a recipe with what the command line says, then write its page.
+
+    `--preset paper` starts from the paper's values instead of those for a laptop; every other flag is a field of
+    `config` and goes on top.
+    """
+    arguments, preset = _preset(sys.argv[1:])
+    module = sys.modules[main.__module__]
+    chosen = tyro.cli(
+        config,
+        args=arguments,
+        default=paper if preset == "paper" else config(),
+        description=(module.__doc__ or "") + "\n\n--preset {laptop,paper}: the values to start from.",
+    )
+    run = main(chosen)
+    if run.ranks.first:
+        page = write_report(run.folder)
+        Console().print(f"Run folder {run.folder}\nPage       {page}", highlight=False, markup=False, soft_wrap=True)
+    return run
+
+
+def _preset(arguments: list[str]) -> tuple[list[str], str]:
+    """The arguments without `--preset`, and its value."""
+    for n, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        if name == "--preset":
+            used = 1 if value else 2
+            value = value or (arguments[n + 1] if n + 1 < len(arguments) else "")
+            if value not in {"laptop", "paper"}:
+                raise SystemExit(f"--preset {value or '(nothing)'}: the presets are laptop and paper")
+            return arguments[:n] + arguments[n + used :], value
+    return arguments, "laptop"

@@ -1,0 +1,60 @@
+"""The state to resume from: everything that the next step depends on and that cannot be drawn again.
+
+That is the task (weights, momentum encoder, queue), the optimiser and the number of the step. The order of the items,
+the draws of the samplers and the generators are functions of (seed, epoch, item, step), so the number is enough.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed.checkpoint as dcp
+from torch import nn
+from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+from avssl.training.start import Run
+
+__all__ = ["newest", "restore", "save"]
+
+
+def newest(run: Run) -> Path | None:
+    """The newest complete checkpoint of a run."""
+    found = {int(m[1]): p for p in run.checkpoints.glob("step-*") if (m := re.fullmatch(r"step-(\d+)", p.name))}
+    return found[max(found)] if found else None
+
+
+def save(run: Run, task: nn.Module, optimiser: torch.optim.Optimizer, *, step: int) -> None:
+    """Write the state after `step` steps; a kill while writing leaves the one before it."""
+    final = run.checkpoints / f"step-{step:08d}"
+    partial = run.checkpoints / f"partial-{step:08d}"
+    if run.ranks.first and partial.exists():
+        shutil.rmtree(partial)
+    run.ranks.wait()
+    dcp.save(_state(task, optimiser, step), checkpoint_id=partial, no_dist=run.ranks.world == 1)
+    if run.ranks.first:
+        if final.exists():
+            shutil.rmtree(final)
+        partial.rename(final)
+        for old in sorted(run.checkpoints.glob("step-*"))[:-2]:  # two are kept: the newest may be on a failing disk
+            shutil.rmtree(old)
+    run.ranks.wait()
+
+
+def restore(run: Run, task: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    """Load the newest checkpoint into task and optimiser; the number of steps done, 0 if there is none."""
+    path = newest(run)
+    if path is None:
+        return 0
+    state = _state(task, optimiser, 0)
+    dcp.load(state, checkpoint_id=path, no_dist=run.ranks.world == 1)
+    set_state_dict(task, optimiser, model_state_dict=state["task"], optim_state_dict=state["optimiser"])
+    return int(state["step"])
+
+
+def _state(task: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> dict[str, Any]:
+    model, optim = get_state_dict(task, optimiser)
+    return {"task": model, "optimiser": optim, "step": torch.tensor(step)}

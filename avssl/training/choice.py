@@ -1,0 +1,71 @@
+"""The user's choice of how to train, as it appears on the command line of every recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["Train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """How long, how fast and on what to train."""
+
+    epochs: int = 15
+    """Passes over the data; 0 trains nothing, but still shows what the sampler draws."""
+    batch_size: int = 32
+    """Examples of one step over all ranks and micro-batches together."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """AdamW, or SGD with momentum 0.9 (Nesterov)."""
+    lr: float = 1e-3
+    """Highest learning rate."""
+    weight_decay: float = 1e-2
+    """Decay of the weights; norms and biases have none."""
+    schedule: Literal["cosine", "constant", "steps"] = "cosine"
+    """How the learning rate goes after the warm-up."""
+    milestones: tuple[float, ...] = ()
+    """Epochs at which `steps` multiplies the rate by `gamma`."""
+    gamma: float = 0.1
+    """The factor of `steps`."""
+    warmup: float = 0.0
+    """Epochs of linear rise from 0."""
+    clip_norm: float | None = None
+    """Largest norm of all gradients together; None: no limit."""
+    accumulate: int = 1
+    """Micro-batches that one step adds up, to fit a small memory."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 computes under autocast; the weights stay float32."""
+    compile: bool = False
+    """Compile the task with torch.compile."""
+    seed: int = 0
+    """The seed of every draw."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: CUDA where there is a device."""
+    out: Path | None = None
+    """The run folder; None: runs/<recipe>-<date and time>."""
+    resume: bool = False
+    """Go on from the newest checkpoint in `out`, exactly as if never stopped."""
+    checkpoint_every: int = 0
+    """Steps between checkpoints; 0: one an epoch."""
+    probe_every: int = 5
+    """Epochs between probes; the last epoch always has one. 0: none."""
+    loggers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Further places to log to (each is an extra to install)."""
+
+    def __post_init__(self) -> None:
+        def require(condition: bool, what: str) -> None:
+            if not condition:
+                raise ValueError(f"train: {what}")
+
+        require(self.epochs >= 0, f"epochs {self.epochs} must be ≥ 0")
+        require(self.batch_size > 0, f"batch_size {self.batch_size} must be > 0")
+        require(self.accumulate > 0, f"accumulate {self.accumulate} must be > 0")
+        require(
+            self.batch_size % self.accumulate == 0,
+            f"batch_size {self.batch_size} is not a multiple of accumulate {self.accumulate}",
+        )
+        require(self.lr > 0 and self.weight_decay >= 0, "lr must be > 0 and weight_decay ≥ 0")
+        require(self.clip_norm is None or self.clip_norm > 0, f"clip_norm {self.clip_norm} must be > 0")
+        require(not self.milestones or self.schedule == "steps", "milestones belong to schedule 'steps'")

@@ -1,0 +1,229 @@
+"""The one training loop: any task, any clips, one process or many, from any step on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from avssl.core import Example, generator
+from avssl.data import Clips, Loader, epoch_order
+from avssl.encoders import Encoder, save_encoder
+from avssl.tasks import Task
+from avssl.training.checkpoint import restore, save
+from avssl.training.draws import write_draws
+from avssl.training.log import Log
+from avssl.training.optimisers import optimiser
+from avssl.training.progress import TrainingProgress
+from avssl.training.schedules import rate
+from avssl.training.start import Run
+
+__all__ = ["Probe", "fit"]
+
+Probe = Callable[[Mapping[str, Encoder]], Iterable[tuple[str, float]]]
+"""Measures the encoders while they are trained: names and values."""
+
+
+def fit(
+    run: Run,
+    task: Task,
+    clips: Clips,
+    *,
+    probes: Sequence[Probe] = (),
+) -> Run:
+    """Train a task on clips, and leave in the run folder the draws, the metrics, the checkpoints and the encoders.
+
+    Raises:
+        MediaError: a file is damaged and `clips.damaged` is "stop".
+        ValueError: there are fewer items than a batch has examples.
+        FloatingPointError: the loss is not finite.
+    """
+    clips = replace(clips, seed=run.train.seed)
+    loop = _Loop(run, task.to(run.device), clips)
+    if run.ranks.first:
+        write_draws(run.folder, clips)
+    loop.train(probes)
+    if run.ranks.first:
+        for name, encoder in task.encoders().items():
+            save_encoder(
+                encoder, run.folder / ("encoder.safetensors" if name == "video" else f"{name}_encoder.safetensors")
+            )
+    run.ranks.wait()
+    return run
+
+
+@dataclass
+class _Pending:
+    """A step whose numbers are still on the device."""
+
+    values: dict[str, float | int]
+    metrics: dict[str, Tensor]
+
+
+class _Loop:
+    def __init__(self, run: Run, task: Task, clips: Clips) -> None:
+        train = run.train
+        self.run, self.train_as, self.task, self.clips = run, train, task, clips
+        self.steps_per_epoch = len(clips) // train.batch_size
+        if train.epochs and not self.steps_per_epoch:
+            raise ValueError(
+                f"{len(clips)} items do not fill one batch of {train.batch_size}: choose --train.batch-size "
+                f"{len(clips)} or less, or give more data"
+            )
+        share = run.ranks.world * train.accumulate
+        if train.batch_size % share:
+            raise ValueError(
+                f"batch_size {train.batch_size} is not a multiple of {run.ranks.world} ranks × {train.accumulate} "
+                "micro-batches"
+            )
+        self.micro = train.batch_size // share
+        self.optimiser = optimiser(task, train)
+        self.step = restore(run, task, self.optimiser) if train.resume else 0
+        self.forward = self._wrapped()
+        self.pending: list[_Pending] = []
+
+    def _wrapped(self) -> nn.Module:
+        module: nn.Module = self.task
+        cuda = self.run.device.type == "cuda"
+        if self.run.ranks.world > 1:
+            if cuda:  # gloo has no synchronised batch norm
+                module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+            module = DistributedDataParallel(module, device_ids=[self.run.ranks.local] if cuda else None)
+        if self.train_as.compile:
+            module.compile()
+        return module
+
+    def train(self, probes: Sequence[Probe]) -> None:
+        train, total = self.train_as, self.train_as.epochs * self.steps_per_epoch
+        self.log = Log(self.run, step=self.step)
+        for error in self.clips.unfit if self.step == 0 else ():
+            self.log.event({"step": 0, "what": "left out", "path": error.path, "why": error.what})
+        try:
+            with TrainingProgress(steps=total, done=self.step, shown=self.run.ranks.first) as self.progress:
+                while self.step < total:
+                    epoch = self.step // self.steps_per_epoch
+                    self._epoch(epoch)
+                    last = epoch + 1 == train.epochs
+                    if train.probe_every and (last or (epoch + 1) % train.probe_every == 0):
+                        self._probe(probes, epoch)
+                    if not train.checkpoint_every or last:
+                        save(self.run, self.task, self.optimiser, step=self.step)
+        finally:
+            self.log.close()
+
+    def _epoch(self, epoch: int) -> None:
+        first = self.step % self.steps_per_epoch
+        loader = Loader(
+            self.clips,
+            self._positions(epoch, first),
+            epoch=epoch,
+            device=self.run.device,
+            ahead=max(64, 2 * self.micro),
+        )
+        self.forward.train()
+        batches = iter(loader)
+        since, waited = time.perf_counter(), 0.0
+        for _ in range(first, self.steps_per_epoch):
+            values: dict[str, float | int] = {"step": self.step, "epoch": epoch}
+            metrics, clips = self._update(batches, values)
+            now = time.perf_counter()
+            values |= {
+                "clips_per_second": clips * self.run.ranks.world / (now - since),
+                "waiting": (loader.waited - waited) / (now - since),
+            }
+            since, waited = now, loader.waited
+            self.pending.append(_Pending(values, metrics))
+            self.step += 1
+            every = self.train_as.checkpoint_every
+            if every and self.step % every == 0:
+                self._flush(loader)
+                save(self.run, self.task, self.optimiser, step=self.step)
+            elif self.run.device.type == "cpu" or len(self.pending) == 20:  # reading a number makes the device wait
+                self._flush(loader)
+        batches.close()  # type: ignore[attr-defined]
+        said = self._flush(loader)
+        self.progress.epoch_done(epoch=epoch, epochs=self.train_as.epochs, said=said)
+
+    def _positions(self, epoch: int, first: int) -> list[list[int]]:
+        """This rank's micro-batches of the epoch, from step `first` on."""
+        order = epoch_order(len(self.clips), seed=self.train_as.seed, epoch=epoch)
+        size, share = self.train_as.batch_size, self.micro * self.train_as.accumulate
+        chunks = []
+        for step in range(first, self.steps_per_epoch):
+            start = step * size + self.run.ranks.rank * share
+            chunks += [
+                order[start + k * self.micro : start + (k + 1) * self.micro] for k in range(self.train_as.accumulate)
+            ]
+        return chunks
+
+    def _update(self, batches: Iterator[Example], values: dict[str, float | int]) -> tuple[dict[str, Tensor], int]:
+        train = self.train_as
+        where = self.step / self.steps_per_epoch
+        lr = rate(train, where)
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr * group.get("lr_scale", 1.0)
+        # what dropout draws is a function of the step, so that resuming needs no generator's state
+        torch.manual_seed(int(generator(train.seed, self.step, self.run.ranks.rank).integers(2**62)))
+        self.optimiser.zero_grad(set_to_none=True)
+        summed: dict[str, Tensor] = {}
+        clips = 0
+        for micro in range(train.accumulate):
+            batch = next(batches)
+            clips += len(batch) * len(batch.clips)
+            several = isinstance(self.forward, DistributedDataParallel) and micro + 1 < train.accumulate
+            with self.forward.no_sync() if several else nullcontext():  # type: ignore[operator]
+                with torch.autocast(self.run.device.type, torch.bfloat16, enabled=train.precision == "bfloat16"):
+                    out: dict[str, Tensor] = self.forward(batch)
+                (out["loss"] / train.accumulate).backward()
+            for name, value in out.items():
+                summed[name] = summed.get(name, torch.zeros_like(value.detach())) + value.detach() / train.accumulate
+        if train.clip_norm is not None:
+            summed["gradient_norm"] = nn.utils.clip_grad_norm_(self.task.parameters(), train.clip_norm).detach()
+        self.optimiser.step()
+        self.task.after_step((self.step + 1) / max(1, train.epochs * self.steps_per_epoch))
+        values["lr"] = lr
+        return summed, clips
+
+    def _flush(self, loader: Loader) -> str:
+        """Bring the numbers of the pending steps from the device, average them over the ranks and write them."""
+        for error in loader.skipped:
+            self.log.event({"step": self.step, "what": "skipped", "path": error.path, "why": error.what})
+        loader.skipped.clear()
+        said = ""
+        for pending in self.pending:
+            names = sorted(pending.metrics)
+            numbers = self.run.ranks.mean(torch.stack([pending.metrics[n].float() for n in names])).tolist()
+            metrics = dict(zip(names, numbers, strict=True))
+            if not torch.isfinite(torch.tensor(metrics["loss"])):
+                raise FloatingPointError(
+                    f"the loss of step {pending.values['step']} is {metrics['loss']}: lower --train.lr or set "
+                    "--train.clip-norm"
+                )
+            values = pending.values | metrics
+            self.log.step(values)
+            self.progress.update(
+                step=int(values["step"]) + 1,
+                epoch=int(values["epoch"]),
+                loss=metrics["loss"],
+                rate=float(values["clips_per_second"]),
+                waiting=float(values["waiting"]),
+            )
+            said = "  ".join(f"{k} {v:.4f}" for k, v in metrics.items())
+            said += f"  {values['clips_per_second']:,.0f} clips/s  waiting {values['waiting']:.0%}"
+        self.pending.clear()
+        self.log.flush()
+        return said
+
+    def _probe(self, probes: Sequence[Probe], epoch: int) -> None:
+        if self.run.ranks.first:
+            self.task.eval()
+            for probe in probes:
+                for name, value in probe(self.task.encoders()):
+                    self.log.probe(step=self.step, epoch=epoch, name=name, value=value)
+            self.task.train()
+        self.run.ranks.wait()

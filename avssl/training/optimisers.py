@@ -1,0 +1,20 @@
+"""Optimisers over the parameter groups of a task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from avssl.tasks import Task
+from avssl.training.choice import Train
+
+__all__ = ["optimiser"]
+
+
+def optimiser(task: Task, train: Train) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter, ICLR 2019, arXiv:1711.05101) or SGD with Nesterov momentum 0.9."""
+    groups: list[dict[str, Any]] = [{"weight_decay": train.weight_decay} | dict(g) for g in task.parameter_groups()]
+    if train.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=train.lr, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=train.lr)

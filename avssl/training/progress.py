@@ -1,0 +1,50 @@
+"""The line that a run shows while it trains."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+__all__ = ["TrainingProgress"]
+
+
+class TrainingProgress:
+    """A bar with loss, clips/s, share of time waiting for data, and time left; a line an epoch where it is not live."""
+
+    def __init__(self, *, steps: int, done: int, shown: bool) -> None:
+        self._console = Console(stderr=True, quiet=not shown)
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[said]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not (shown and self._console.is_terminal),
+        )
+        self._id = self._bar.add_task("train", total=steps, completed=done, epoch=0, said="")
+        self._since = time.perf_counter()
+
+    def __enter__(self) -> TrainingProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, *, step: int, epoch: int, loss: float, rate: float, waiting: float) -> None:
+        """Move the bar to `step`; `rate` is clips/s, `waiting` the share of time spent waiting for data."""
+        said = f"loss {loss:.4f}  {rate:,.0f} clips/s  waiting {waiting:.0%}"
+        self._bar.update(self._id, completed=step, epoch=epoch, said=said)
+
+    def epoch_done(self, *, epoch: int, epochs: int, said: str) -> None:
+        """One line for the epoch."""
+        elapsed = time.perf_counter() - self._since
+        self._console.print(f"epoch {epoch + 1}/{epochs}  {said}  {elapsed:.0f} s", highlight=False, markup=False)

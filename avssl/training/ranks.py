@@ -1,0 +1,59 @@
+"""One process or many: what torchrun says of them, and what they do together."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+__all__ = ["Ranks", "join"]
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among the processes of one run."""
+
+    rank: int = 0
+    world: int = 1
+    local: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the files and the lines."""
+        return self.rank == 0
+
+    def mean(self, values: torch.Tensor) -> torch.Tensor:
+        """The mean of `values` over the ranks, on all of them."""
+        if self.world == 1:
+            return values
+        values = values.clone()
+        dist.all_reduce(values)
+        return values / self.world
+
+    def wait(self) -> None:
+        """Go on only when all ranks have come here."""
+        if self.world > 1:
+            dist.barrier()
+
+    def share(self, text: str) -> str:
+        """The text of the first rank, on all of them."""
+        if self.world == 1:
+            return text
+        box = [text]
+        dist.broadcast_object_list(box)
+        return box[0]
+
+
+def join(device: str) -> Ranks:
+    """The place of this process among those that torchrun started; without torchrun, the only one."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return Ranks()
+    ranks = Ranks(rank=int(os.environ["RANK"]), world=world, local=int(os.environ.get("LOCAL_RANK", "0")))
+    if device == "cuda":
+        torch.cuda.set_device(ranks.local)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    return ranks

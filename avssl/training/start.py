@@ -1,0 +1,129 @@
+"""What a run is, and what has to be settled before anything is built: seeds, ranks, folder, device."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+import avssl
+from avssl.training.choice import Train
+from avssl.training.ranks import Ranks, join
+
+__all__ = ["Run", "start"]
+
+
+class HasTrain(Protocol):
+    """The configuration of a recipe: a dataclass with a `train`."""
+
+    @property
+    def train(self) -> Train:
+        """How to train."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training run: its folder, how it trains, where, and among which processes."""
+
+    folder: Path
+    train: Train
+    device: torch.device
+    ranks: Ranks
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the states to resume from."""
+        return self.folder / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line: steps, probes, events."""
+        return self.folder / "metrics.jsonl"
+
+
+def start(config: HasTrain) -> Run:
+    """Settle seeds, ranks, device and run folder, and write `config.json`; call it before anything is built.
+
+    Raises:
+        ValueError: CUDA is asked for and missing, or the run folder already holds a run and `resume` is not set.
+    """
+    train = config.train
+    device = "cuda" if train.device == "auto" and torch.cuda.is_available() else train.device.replace("auto", "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("train.device 'cuda': torch sees no CUDA device; choose 'cpu' or 'auto'")
+    ranks = join(device)
+    torch.manual_seed(train.seed)
+    folder = Path(ranks.share(str(train.out or _fresh_folder())))
+    run = Run(
+        folder=folder,
+        train=train,
+        device=torch.device(device, ranks.local if device == "cuda" else None),
+        ranks=ranks,
+    )
+    if ranks.first:
+        _prepare(run, config)
+    ranks.wait()
+    return run
+
+
+def _recipe() -> Path:
+    return Path(sys.argv[0] or "interactive")
+
+
+def _fresh_folder() -> Path:
+    name = f"{_recipe().stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = Path("runs") / name
+    count = 2
+    while folder.exists():
+        folder = Path("runs") / f"{name}-{count}"
+        count += 1
+    return folder
+
+
+def _prepare(run: Run, config: HasTrain) -> None:
+    if run.metrics.exists() and not run.train.resume:
+        raise ValueError(
+            f"{run.folder} already holds a run: go on with it (--train.resume), choose another folder (--train.out), "
+            "or remove it"
+        )
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    about = {
+        "recipe": _recipe().name,
+        "command": shlex.join(["python", *sys.argv]),
+        "avssl": avssl.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "hardware": _hardware(run),
+        "ranks": run.ranks.world,
+        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+    content = plain(config) | {"run": about}
+    (run.folder / "config.json").write_text(json.dumps(content, indent=2))
+
+
+def _hardware(run: Run) -> str:
+    if run.device.type == "cuda":
+        return f"{run.ranks.world} × {torch.cuda.get_device_name(run.device)}"
+    return f"{os.cpu_count()} CPU cores ({platform.machine()}), {torch.get_num_threads()} threads"
+
+
+def plain(value: Any) -> Any:
+    """A configuration in the words of JSON."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
