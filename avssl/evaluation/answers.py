@@ -1,0 +1,129 @@
+"""What a protocol is given and what it answers, before either has become a score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from avssl.evaluation.scores import Score, bootstrap
+
+__all__ = ["Answers", "Labelled", "confusion", "guess_level", "pooled", "to_scores"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """Features `values` (M, D) with class numbers `labels` (M,) in 0…K-1, and the group of each item if it has one."""
+
+    values: np.ndarray
+    labels: np.ndarray
+    groups: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or len(self.values) == 0 or len(self.values) != len(self.labels):
+            raise ValueError(
+                f"features of shape {self.values.shape} with {len(self.labels)} labels: give (M, D) and M, M ≥ 1"
+            )
+        if len(self.groups) not in {0, len(self.labels)}:
+            raise ValueError(f"{len(self.groups)} groups for {len(self.labels)} items: give none or one for each")
+        if not np.isfinite(self.values).all():
+            bad = int((~np.isfinite(self.values).all(axis=1)).sum())
+            raise ValueError(f"{bad} of {len(self.values)} features are not finite: has the encoder diverged?")
+
+    def __len__(self) -> int:
+        """M."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What a protocol answered for M test items.
+
+    `correct` maps a metric to a (M,) array of 0 and 1, `chance` to what guessing would reach. `predictions` (M,) are
+    class numbers (of retrieval: the class of the nearest neighbour). `neighbours` (M, k) are positions in the training
+    part, where the protocol has them.
+    """
+
+    predictions: np.ndarray
+    correct: Mapping[str, np.ndarray]
+    chance: Mapping[str, float]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    neighbours: np.ndarray | None = None
+
+
+def confusion(truth: np.ndarray, predictions: np.ndarray, *, classes: int) -> np.ndarray:
+    """Counts (K, K); rows are the truth."""
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (truth, predictions), 1)
+    return counts
+
+
+def guess_level(train: Labelled, test: Labelled) -> float:
+    """The better of guessing evenly (1/K) and of always answering the most frequent class of the training part."""
+    seen, counts = np.unique(train.labels, return_counts=True)
+    return max(1 / len(seen), float((test.labels == seen[np.argmax(counts)]).mean()))
+
+
+def two_classes(train: Labelled, test: Labelled) -> None:
+    """Raise ValueError unless there is something to tell apart and the two parts have features of one size."""
+    if len(np.unique(train.labels)) < 2:
+        raise ValueError("the training part has fewer than 2 classes: there is nothing to tell apart")
+    if train.values.shape[1] != test.values.shape[1]:
+        raise ValueError(f"features of size {train.values.shape[1]} in training and {test.values.shape[1]} in test")
+
+
+def pooled(answers: Sequence[Answers], names: Sequence[str]) -> Answers:
+    """The answers of several folds as one: every test item counts once; the folds' own values are in the settings."""
+    if len(answers) == 1:
+        return answers[0]
+    sizes = np.array([len(a.predictions) for a in answers], dtype=float)
+    metrics = answers[0].correct.keys()
+    return Answers(
+        predictions=np.concatenate([a.predictions for a in answers]),
+        correct={m: np.concatenate([a.correct[m] for a in answers]) for m in metrics},
+        chance={m: float(np.average([a.chance[m] for a in answers], weights=sizes)) for m in metrics},
+        settings={
+            **answers[0].settings,
+            "folds": {n: {m: float(a.correct[m].mean()) for m in metrics} for n, a in zip(names, answers, strict=True)},
+        },
+    )
+
+
+def to_scores(
+    answers: Answers,
+    *,
+    encoder: str,
+    protocol: str,
+    label: str,
+    n_train: int,
+    truth: np.ndarray,
+    groups: Sequence[str] = (),
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+) -> list[Score]:
+    """One score for each metric, with a bootstrap interval over the test items (or groups); `truth` (M,) is classes."""
+    recalls = [float((answers.predictions[truth == k] == k).mean()) for k in np.unique(truth)]
+    scores = []
+    for metric, correct in answers.correct.items():
+        low, high, interval = bootstrap(correct, groups=groups, seed=seed)
+        more = {"mean class accuracy": float(np.mean(recalls))} if metric == "top-1" else {}
+        scores.append(
+            Score(
+                encoder=encoder,
+                protocol=protocol,
+                metric=metric,
+                label=label,
+                value=float(correct.mean()),
+                low=low,
+                high=high,
+                interval=interval,
+                n_train=n_train,
+                n_test=len(correct),
+                chance=answers.chance[metric],
+                seed=seed,
+                settings={**(settings or {}), **answers.settings, **more},
+            )
+        )
+    return scores

@@ -1,0 +1,159 @@
+"""A number with everything that is needed to believe it, and the table that sets it beside its floors."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["Score", "across_runs", "bootstrap", "read_scores", "scores_table", "write_scores"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One number of an evaluation, with its protocol, n, spread, chance level and settings.
+
+    `value`, `low`, `high` and `chance` are shares (0…1); `interval` says what [low, high] is. `encoder` names what made
+    the features: "pretrained", "random init" or a naive baseline such as "mean colour".
+    """
+
+    encoder: str
+    protocol: str
+    metric: str
+    label: str
+    value: float
+    low: float
+    high: float
+    interval: str
+    n_train: int
+    n_test: int
+    chance: float
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("value", "low", "high", "chance"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} of {self.encoder!r}, {self.protocol}: {getattr(self, name)} must be finite")
+
+    def to_json(self) -> dict[str, Any]:
+        """The score as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Score:
+        """The score that `to_json` wrote.
+
+        Raises:
+            ValueError: a field is missing or unknown.
+        """
+        known = {f.name for f in fields(cls)}
+        if wrong := (set(values) - known) | (known - {"seed", "settings"} - set(values)):
+            raise ValueError(f"score with missing or unknown fields {sorted(wrong)}: written by another version?")
+        return cls(**values)
+
+
+def write_scores(scores: Sequence[Score], path: Path, *, command: str = "", data: str = "", hardware: str = "") -> None:
+    """Write `scores.json` of a run folder."""
+    content = {"command": command, "data": data, "hardware": hardware, "scores": [s.to_json() for s in scores]}
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_scores(path: Path) -> list[Score]:
+    """The scores of a `scores.json`."""
+    return [Score.from_json(s) for s in json.loads(path.read_text(encoding="utf-8"))["scores"]]
+
+
+def bootstrap(
+    correct: np.ndarray, *, groups: Sequence[str] = (), resamples: int = 2000, seed: int = 0
+) -> tuple[float, float, str]:
+    """The 95 % percentile interval of the mean of `correct` (M,), and what was resampled.
+
+    Items of one group (the same person, the same source video) are not independent: when some group has several items
+    and there are at least five groups, whole groups are resampled, otherwise items.
+    """
+    if len(correct) == 0:
+        raise ValueError("an interval over 0 test items: give a test set")
+    names, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    grouped = len(groups) == len(correct) and 5 <= len(names) < len(correct) and "" not in names
+    if not grouped:
+        member = np.arange(len(correct))
+    sums = np.bincount(member, weights=correct)
+    counts = np.bincount(member).astype(float)
+    rng = np.random.default_rng(seed)
+    means = np.empty(resamples)
+    for r in range(resamples):  # one at a time: (resamples, M) would not fit for a large test set
+        drawn = rng.integers(len(sums), size=len(sums))
+        means[r] = sums[drawn].sum() / counts[drawn].sum()
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high), f"95 %, bootstrap over test {'groups' if grouped else 'items'}"
+
+
+def across_runs(runs: Sequence[Sequence[Score]]) -> list[Score]:
+    """Mean and standard deviation (n - 1) of the same scores over several runs; [low, high] is mean ∓ deviation."""
+    if len(runs) < 2:
+        return [s for run in runs for s in run]
+    found: dict[tuple[str, str, str, str], list[Score]] = {}
+    for run in runs:
+        for s in run:
+            found.setdefault((s.encoder, s.protocol, s.metric, s.label), []).append(s)
+    merged = []
+    for same in found.values():
+        values = np.array([s.value for s in same])
+        mean, spread = float(values.mean()), float(values.std(ddof=1)) if len(same) > 1 else 0.0
+        merged.append(
+            replace(
+                same[0],
+                value=mean,
+                low=mean - spread,
+                high=mean + spread,
+                interval=f"mean ± standard deviation over {len(same)} scores",
+                settings={**same[0].settings, "values": values.tolist(), "seeds": [s.seed for s in same]},
+            )
+        )
+    return merged
+
+
+def scores_table(scores: Iterable[Score], *, title: str = "Scores") -> Table:
+    """Encoders in rows, protocols in columns, one section for each label; percent, chance in the last row of each."""
+    from rich.table import Table
+
+    scores = list(scores)
+    columns = list(dict.fromkeys((s.protocol, s.metric) for s in scores))
+    table = Table(title=title, caption="; ".join(dict.fromkeys(s.interval for s in scores)))
+    table.add_column("label")
+    table.add_column("encoder")
+    for protocol, metric in columns:
+        table.add_column(f"{protocol}\n{metric}", justify="right")
+    for label in dict.fromkeys(s.label for s in scores):
+        here = [s for s in scores if s.label == label]
+        first = here[0]
+        for row, encoder in enumerate(dict.fromkeys(s.encoder for s in here)):
+            cells = [_cell([s for s in here if s.encoder == encoder and (s.protocol, s.metric) == c]) for c in columns]
+            note = f"{label}\n{first.n_train} + {first.n_test}" if row == 0 else ""
+            table.add_row(note, encoder, *cells)
+        chance = [[s.chance for s in here if (s.protocol, s.metric) == c] for c in columns]
+        table.add_row("", "[dim]chance[/dim]", *(f"[dim]{100 * c[0]:.1f}[/dim]" if c else "" for c in chance))
+        table.add_section()
+    return table
+
+
+def _cell(scores: Sequence[Score]) -> str:
+    """The value in percent with its interval; several scores (seeds) of one cell as mean ± standard deviation."""
+    if not scores:
+        return ""
+    if len(scores) > 1:
+        values = 100 * np.array([s.value for s in scores])
+        return f"{values.mean():.1f} ± {values.std(ddof=1):.1f}"
+    s = scores[0]
+    if s.interval.startswith("mean ±"):
+        return f"{100 * s.value:.1f} ± {50 * (s.high - s.low):.1f}"
+    return f"{100 * s.value:.1f} [dim]{100 * s.low:.1f}–{100 * s.high:.1f}[/dim]"
