@@ -80,7 +80,8 @@ class MediaInfo:
 
     `duration` is the stretch in which frames are shown (s; 0 for a picture), of a file without pictures that of its
     sound. `frames` is exact: 0 without pictures, 1 for a picture. The sound lies at [sound_start, sound_start +
-    sound_duration) on the same clock. `others` are the further files a visit may cut from (`Span.file` ≥ 1).
+    sound_duration) on the same clock. `others` are the further files a visit may cut from (`Span.file` ≥ 1). `motion` is
+    the relative amount of change in equal slices of the duration, at any scale; empty: unknown.
     """
 
     duration: float
@@ -93,6 +94,7 @@ class MediaInfo:
     sound_start: float = 0.0
     sound_duration: float = 0.0
     others: tuple[MediaInfo, ...] = ()
+    motion: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         _require(math.isfinite(self.duration) and self.duration >= 0, f"duration {self.duration} s: must be ≥ 0")
@@ -112,6 +114,7 @@ class MediaInfo:
             f"sample_rate {self.sample_rate} Hz with {self.channels} channels: sound has both or neither",
         )
         _require(self.sound_duration >= 0, f"sound_duration {self.sound_duration} s: must be ≥ 0")
+        _require(all(math.isfinite(m) and m >= 0 for m in self.motion), f"motion {self.motion}: must be finite and ≥ 0")
 
     @property
     def has_video(self) -> bool:

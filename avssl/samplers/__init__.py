@@ -1,1 +1,20 @@
-"""When to cut: pure functions from what a file holds to a plan."""
+"""When to cut: pure functions from what a file holds and a generator to a plan; numbers only."""
+
+from avssl.samplers.clips import RandomClips, UniformClips
+from avssl.samplers.order import ClipOrder, TemporalOrderTriple, permutation, permutation_index
+from avssl.samplers.speed import Pace
+from avssl.samplers.stages import Frozen, Stages
+from avssl.samplers.sync import AudioOffset
+
+__all__ = [
+    "AudioOffset",
+    "ClipOrder",
+    "Frozen",
+    "Pace",
+    "RandomClips",
+    "Stages",
+    "TemporalOrderTriple",
+    "UniformClips",
+    "permutation",
+    "permutation_index",
+]

@@ -1,0 +1,84 @@
+"""Clips for their own sake: some at random for training, or evenly spread for evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from avssl.core import MediaInfo, Plan, Rng
+from avssl.samplers.grid import SoundingSampler, check
+
+__all__ = ["RandomClips", "UniformClips"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomClips(SoundingSampler):
+    """`n` clips (S = n) that start at random places of the file.
+
+    With `spread` "near" the starts are independent. The distance between two of them then has a linearly decreasing
+    density, which is the law of CVRL (Qian et al., CVPR 2021, arXiv:2008.03800, §3.2). With "uniform" every distance
+    between two clips is equally likely, as in its ablation; in a coin's order, so that neither clip is the earlier one.
+    """
+
+    n: int = 1
+    """S, the clips."""
+    spread: Literal["near", "uniform"] = "near"
+    """The law of the distance between clips; "uniform" is for two."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.n >= 1, f"n {self.n}: must be ≥ 1 clips")
+        check(self.spread == "near" or self.n == 2, f"spread 'uniform' is for n = 2 clips, not {self.n}: use 'near'")
+
+    def __call__(self, info: MediaInfo, rng: Rng, /) -> Plan:
+        """Draw a plan.
+
+        Raises:
+            Unfit: the file is too short, or lacks frames or sound.
+        """
+        self.require(info)
+        starts = self.starts(info)
+        if self.spread == "uniform":
+            distance = int(rng.integers(len(starts)))
+            earlier = starts.first + int(rng.integers(len(starts) - distance))
+            pair = (earlier, earlier + distance)
+            chosen = list(pair if rng.random() < 0.5 else pair[::-1])
+        else:
+            chosen = [starts.draw(rng) for _ in range(self.n)]
+        return Plan(spans=tuple(self.cut(info, k) for k in chosen))
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniformClips(SoundingSampler):
+    """`n` clips (S = n) evenly spread from the start of the file to its end, always the same ones: for evaluation.
+
+    An evaluation must not drop test files. So with `short` "clamp" a file that is too short is cut all the same: from
+    its start, the last frame is repeated, and sound beyond the end is silence (`Clip.valid` says how much is real).
+    """
+
+    n: int = 1
+    """S, the clips; one lies in the middle."""
+    short: Literal["reject", "clamp"] = "clamp"
+    """What becomes of files that are too short."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.n >= 1, f"n {self.n}: must be ≥ 1 clips")
+
+    def unfit(self, info: MediaInfo) -> str:
+        """Why this file cannot be cut so, or ''."""
+        return self.lacks(info) if self.short == "clamp" else super().unfit(info)
+
+    def __call__(self, info: MediaInfo, rng: Rng, /) -> Plan:
+        """The plan of a file; nothing is drawn.
+
+        Raises:
+            Unfit: the file lacks frames or sound, or is too short and `short` is "reject".
+        """
+        self.require(info)
+        starts = self.starts(info)
+        first, room = starts.first, len(starts) - 1
+        if room < 0:  # clamp; a start in the sound, if that begins late
+            first, room = min(starts.first, self.grid(info).count - 1), 0
+        shares = [j / (self.n - 1) for j in range(self.n)] if self.n > 1 else [0.5]
+        return Plan(spans=tuple(self.cut(info, first + round(share * room)) for share in shares))

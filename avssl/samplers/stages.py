@@ -1,0 +1,89 @@
+"""Samplers made of samplers: a curriculum, and the null test of a frozen clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from avssl.core import MediaInfo, Plan, Rng, Sampler
+from avssl.samplers.grid import check, grid_of
+
+__all__ = ["Frozen", "Stages"]
+
+
+@dataclass(frozen=True)
+class Stages(Sampler):
+    """A curriculum: each stage is the epoch it starts with and its sampler, such as ((0, easy), (50, hard)).
+
+    A file must fit every stage, so that the items stay the same. Called itself, it is the first stage.
+    """
+
+    stages: tuple[tuple[int, Sampler], ...]
+    """Epochs in rising order from 0 on, with their samplers."""
+
+    def __post_init__(self) -> None:
+        epochs = [epoch for epoch, _ in self.stages]
+        check(
+            bool(epochs) and epochs[0] == 0 and epochs == sorted(set(epochs)),
+            f"stages start at epochs {epochs}: must be 0 first, then rising",
+        )
+
+    @property
+    def others(self) -> int:
+        """The most that a stage asks for."""
+        return max(sampler.others for _, sampler in self.stages)
+
+    def at(self, epoch: int) -> Sampler:
+        """The sampler of the last stage that has begun."""
+        return [sampler for start, sampler in self.stages if start <= epoch][-1].at(epoch)
+
+    def unfit(self, info: MediaInfo) -> str:
+        """Why one of the stages cannot cut this file, or ''."""
+        reasons = ((start, sampler.unfit(info)) for start, sampler in self.stages)
+        return next((f"{why} (stage from epoch {start} on)" for start, why in reasons if why), "")
+
+    def __call__(self, info: MediaInfo, rng: Rng, /) -> Plan:
+        """Draw a plan of the first stage.
+
+        Raises:
+            Unfit: a stage cannot cut the file.
+        """
+        self.require(info)
+        return self.at(0)(info, rng)
+
+
+@dataclass(frozen=True)
+class Frozen(Sampler):
+    """Null test: the plan of another sampler with every frame at one same instant of its file; labels and sound stay.
+
+    The instant is drawn anew, so that it says nothing of the label. What is asked of time must end at chance.
+    """
+
+    sampler: Sampler
+    """Whose plan it is."""
+
+    @property
+    def others(self) -> int:
+        """What the sampler asks for."""
+        return self.sampler.others
+
+    def at(self, epoch: int) -> Sampler:
+        """The frozen sampler of an epoch."""
+        return Frozen(self.sampler.at(epoch))
+
+    def unfit(self, info: MediaInfo) -> str:
+        """Why the sampler cannot cut this file, or ''."""
+        return self.sampler.unfit(info)
+
+    def __call__(self, info: MediaInfo, rng: Rng, /) -> Plan:
+        """Draw a plan.
+
+        Raises:
+            Unfit: the sampler cannot cut the file.
+        """
+        plan = self.sampler(info, rng)
+        share, instants = float(rng.random()), []
+        for file in (info, *info.others):
+            grid = grid_of(file)
+            instants.append(0.0 if file.is_picture else grid.middle(int(share * grid.count)))
+        spans = tuple(replace(s, times=(instants[s.file],) * len(s.times)) for s in plan.spans)
+        return replace(plan, spans=spans)
