@@ -1,1 +1,55 @@
-"""The zoo: frame, clip and sound encoders, and heads."""
+"""The zoo: networks for pictures, clips and sound behind one face, their weights in files, and heads."""
+
+from avssl.encoders.base import ClipEncoder, Encoder, FrameEncoder, Modality, Origin, Trunk
+from avssl.encoders.clip import c3d, mc3_18, r2plus1d_10, r2plus1d_18, r3d_10, r3d_18, s3d
+from avssl.encoders.frame import alexnet, resnet18, resnet50
+from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, Projector
+from avssl.encoders.sound import LogMel, SoundEncoder, sound_resnet18, sound_vgg
+from avssl.encoders.tiny import tiny_r2plus1d, tiny_resnet
+from avssl.encoders.weights import (
+    from_torchvision,
+    load_encoder,
+    load_weights,
+    reinitialised,
+    save_encoder,
+    save_weights,
+    to_torchvision,
+)
+
+__all__ = [
+    "ClipEncoder",
+    "ConcatHead",
+    "EachHead",
+    "Encoder",
+    "FrameEncoder",
+    "FusionHead",
+    "Head",
+    "LogMel",
+    "Modality",
+    "Origin",
+    "PairwiseHead",
+    "Projector",
+    "SoundEncoder",
+    "Trunk",
+    "alexnet",
+    "c3d",
+    "from_torchvision",
+    "load_encoder",
+    "load_weights",
+    "mc3_18",
+    "r2plus1d_10",
+    "r2plus1d_18",
+    "r3d_10",
+    "r3d_18",
+    "reinitialised",
+    "resnet18",
+    "resnet50",
+    "s3d",
+    "save_encoder",
+    "save_weights",
+    "sound_resnet18",
+    "sound_vgg",
+    "tiny_r2plus1d",
+    "tiny_resnet",
+    "to_torchvision",
+]

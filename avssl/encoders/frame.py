@@ -1,0 +1,135 @@
+"""Networks for pictures, which see the frames of a clip one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torchvision
+from torch import Tensor, nn
+
+from avssl.encoders.base import IMAGENET_MEAN, IMAGENET_STD, FrameEncoder, Origin, Trunk
+from avssl.encoders.tiny import Norm, initialise, norm_layer
+
+__all__ = ["alexnet", "resnet18", "resnet50"]
+
+Stem = Literal["imagenet", "small"]
+Last = Literal["pool5", "fc6", "fc7"]
+AlexNorm = Literal["batch", "local", "local and batch"]
+
+
+def resnet18(*, norm: Norm = "batch", stem: Stem = "imagenet") -> FrameEncoder:
+    """ResNet-18, D = 512: He et al., CVPR 2016, arXiv:1512.03385; torchvision's network.
+
+    The stem "small" (3 × 3 without stride, no pooling) is the usual one for pictures of 32 to 64 pixels, as in
+    Chen et al., ICML 2020, arXiv:2002.05709, appendix B.9; torchvision's weights do not fit it.
+    """
+    net = torchvision.models.resnet18(weights=None, norm_layer=_norm(norm))
+    origin = Origin.of(resnet18, {"norm": norm, "stem": stem})
+    return FrameEncoder(_resnet(net, 512, stem), origin=origin, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+
+def resnet50(*, norm: Norm = "batch", stem: Stem = "imagenet") -> FrameEncoder:
+    """ResNet-50, D = 2048; see `resnet18`."""
+    net = torchvision.models.resnet50(weights=None, norm_layer=_norm(norm))
+    origin = Origin.of(resnet50, {"norm": norm, "stem": stem})
+    return FrameEncoder(_resnet(net, 2048, stem), origin=origin, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+
+def _norm(norm: Norm) -> Callable[[int], nn.Module]:
+    return lambda channels: norm_layer(norm, channels, space=2)
+
+
+def _resnet(net: nn.Module, dim: int, stem: Stem) -> Trunk:
+    first = ("conv1", "bn1", "relu", "maxpool")
+    if stem == "small":
+        conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+        initialise(conv1)
+        net.add_module("conv1", conv1)
+        net.add_module("maxpool", nn.Identity())
+    elif stem != "imagenet":
+        raise ValueError(f"stem {stem!r}: must be 'imagenet' or 'small'")
+    del net.fc
+    stages = {"stem": first} | {f"layer{i}": (f"layer{i}",) for i in (1, 2, 3, 4)}
+    return Trunk(net=net, stages=stages, dim=dim, set_aside=("fc.",))
+
+
+class _LocalNorm(nn.LocalResponseNorm):
+    """Local response normalisation with the constants of Krizhevsky et al., NIPS 2012, section 3.3 (k = 1 as Caffe)."""
+
+    def __init__(self) -> None:
+        super().__init__(size=5, alpha=1e-4, beta=0.75, k=1.0)
+
+
+class _Grid(nn.AdaptiveAvgPool2d):
+    """Make 6 × 6 places of any map, as fc6 wants; at 227 pixels they are 6 × 6 already and pass unchanged."""
+
+    def __init__(self) -> None:
+        super().__init__((6, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.shape[-2:] == (6, 6) else super().forward(x)
+
+
+def _convolution(wide: int, out: int, kernel: int, *, stride: int = 1, groups: int = 1, norm: bool) -> nn.Sequential:
+    padding = 0 if stride > 1 else kernel // 2
+    layer: list[nn.Module] = [nn.Conv2d(wide, out, kernel, stride, padding, groups=groups, bias=not norm)]
+    if norm:
+        layer.append(nn.BatchNorm2d(out))
+    return nn.Sequential(*layer, nn.ReLU(inplace=True))
+
+
+def _full(wide: int, kernel: int, *, norm: bool, dropout: float) -> nn.Sequential:
+    layer: list[nn.Module] = [nn.Conv2d(wide, 4096, kernel, bias=not norm)]
+    if norm:
+        layer.append(nn.BatchNorm2d(4096))
+    return nn.Sequential(*layer, nn.ReLU(inplace=True), nn.Dropout(dropout))
+
+
+def alexnet(
+    *, norm: AlexNorm = "batch", last: Last = "fc7", groups: int = 2, width: float = 1.0, dropout: float = 0.0
+) -> FrameEncoder:
+    """AlexNet in the order of CaffeNet, for pictures of 227 pixels (of 67 at least): Krizhevsky et al., NIPS 2012.
+
+    `norm` "batch" normalises after every layer, as RotNet does (Gidaris et al., ICLR 2018, arXiv:1803.07728); "local"
+    is the original; "local and batch" has local normalisation after the first two layers and batch normalisation after
+    the others, as Shuffle & Learn does (Misra et al., ECCV 2016, arXiv:1603.08561). `last` is the layer that gives the
+    features: pool5 (D = 256), fc6 or fc7 (D = 4096). `width` multiplies the channels of the convolutions. `groups`
+    divides conv2, conv4 and conv5.
+
+    Raises:
+        ValueError: `norm` or `last` is unknown.
+    """
+    if norm not in {"batch", "local", "local and batch"}:
+        raise ValueError(f"norm {norm!r}: must be 'batch', 'local' or 'local and batch'")
+    if last not in {"pool5", "fc6", "fc7"}:
+        raise ValueError(f"last {last!r}: must be 'pool5', 'fc6' or 'fc7'")
+    early, late, local = norm == "batch", norm != "local", norm != "batch"
+    a, b, c, d = (round(width * channels) for channels in (96, 256, 384, 256))
+    net = nn.Module()
+    net.add_module("conv1", _convolution(3, a, 11, stride=4, norm=early))
+    net.add_module("conv2", _convolution(a, b, 5, groups=groups, norm=early))
+    net.add_module("conv3", _convolution(b, c, 3, norm=late))
+    net.add_module("conv4", _convolution(c, c, 3, groups=groups, norm=late))
+    net.add_module("conv5", _convolution(c, d, 3, groups=groups, norm=late))
+    net.add_module("pool", nn.MaxPool2d(3, 2, ceil_mode=True))
+    net.add_module("norm", _LocalNorm() if local else nn.Identity())
+    stages = {
+        "conv1": ("conv1",),
+        "conv2": ("pool", "norm", "conv2"),
+        "conv3": ("pool", "norm", "conv3"),
+        "conv4": ("conv4",),
+        "conv5": ("conv5",),
+        "pool5": ("pool",),
+    }
+    if last != "pool5":
+        net.add_module("grid", _Grid())
+        net.add_module("fc6", _full(d, 6, norm=late, dropout=dropout))
+        stages["fc6"] = ("grid", "fc6")
+    if last == "fc7":
+        net.add_module("fc7", _full(4096, 1, norm=late, dropout=dropout))
+        stages["fc7"] = ("fc7",)
+    initialise(net)
+    trunk = Trunk(net=net, stages=stages, dim=d if last == "pool5" else 4096)
+    arguments = {"norm": norm, "last": last, "groups": groups, "width": width, "dropout": dropout}
+    return FrameEncoder(trunk, origin=Origin.of(alexnet, arguments), mean=IMAGENET_MEAN, std=IMAGENET_STD)

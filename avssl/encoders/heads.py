@@ -1,0 +1,175 @@
+"""Heads: from the features of an example's clips to the answer of a pretext task. They are thrown away afterwards."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["ConcatHead", "EachHead", "FusionHead", "Head", "PairwiseHead", "Projector"]
+
+
+class Head(nn.Module):
+    """A module over the features (B, S, D) of S clips; one that is `over_time` takes sequences (B, S, L, D)."""
+
+    over_time: ClassVar[bool] = False
+
+
+def _classifier(wide: int, classes: int, hidden: int | None, dropout: float) -> nn.Sequential:
+    if classes < 2:
+        raise ValueError(f"classes {classes}: must be ≥ 2")
+    layers: list[nn.Module] = []
+    if hidden is not None:
+        layers += [nn.Linear(wide, hidden), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(wide if hidden is None else hidden, classes))
+
+
+def _require_clips(x: Tensor, clips: int) -> None:
+    if x.ndim != 3 or x.shape[1] != clips:
+        raise ValueError(f"features of shape {tuple(x.shape)}: must be (B, S, D) with S = {clips}; fit `clips`")
+
+
+class ConcatHead(Head):
+    """One answer for all clips, from their features side by side: (B, S, D) → (B, K).
+
+    As in Shuffle & Learn, Misra et al., ECCV 2016, arXiv:1603.08561, section 3.2.
+    """
+
+    def __init__(
+        self, dim: int, classes: int, *, clips: int = 3, hidden: int | None = None, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.clips = clips
+        self.layers = _classifier(clips * dim, classes, hidden, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        _require_clips(x, self.clips)
+        y: Tensor = self.layers(x.flatten(1))
+        return y
+
+
+class PairwiseHead(Head):
+    """One answer for all clips, from a hidden layer over every pair of clips: (B, S, D) → (B, K).
+
+    The same hidden layer sees each of the S (S − 1) / 2 pairs in order; its outputs side by side give the answer. As in
+    OPN, Lee et al., ICCV 2017, arXiv:1708.01246, section 3.3, and VCOP, Xu et al., CVPR 2019, section 3.2.
+    """
+
+    def __init__(self, dim: int, classes: int, *, clips: int = 3, hidden: int = 512, dropout: float = 0.5) -> None:
+        super().__init__()
+        if clips < 2:
+            raise ValueError(f"clips {clips}: must be ≥ 2 to form pairs")
+        self.clips = clips
+        self.pairs = tuple(combinations(range(clips), 2))
+        self.pair = nn.Linear(2 * dim, hidden)
+        self.layers = _classifier(len(self.pairs) * hidden, classes, None, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        _require_clips(x, self.clips)
+        pairs = torch.stack([torch.cat((x[:, i], x[:, j]), dim=1) for i, j in self.pairs], dim=1)
+        y: Tensor = self.layers(F.relu(self.pair(pairs)).flatten(1))
+        return y
+
+
+class EachHead(Head):
+    """An answer for each clip by itself: (B, S, D) → (B, S, K), such as its rotation or its pace."""
+
+    def __init__(self, dim: int, classes: int, *, hidden: int | None = None, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.layers = _classifier(dim, classes, hidden, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        y: Tensor = self.layers(x)
+        return y
+
+
+class FusionHead(Head):
+    """An answer for each clip from its frames and its sound, compared instant by instant.
+
+    Sequences (B, S, L, D) of video and (B, S, L', D') of sound → (B, S, K). The shorter one is interpolated to the
+    length of the longer, both side by side pass `layers` temporal convolutions, and their maximum and mean over time
+    give the answer. Early fusion as in Owens and Efros, ECCV 2018, arXiv:1804.03641, section 3.
+    """
+
+    over_time: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        video_dim: int,
+        sound_dim: int,
+        *,
+        classes: int = 2,
+        width: int = 128,
+        layers: int = 3,
+        kernel: int = 3,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if kernel % 2 == 0 or layers < 1 or width % 8:
+            raise ValueError(f"kernel {kernel}, layers {layers}, width {width}: must be odd, ≥ 1 and a multiple of 8")
+        # Both streams are brought to one scale, or the larger one would drown the other.
+        self.video = nn.Sequential(nn.LayerNorm(video_dim), nn.Linear(video_dim, width))
+        self.sound = nn.Sequential(nn.LayerNorm(sound_dim), nn.Linear(sound_dim, width))
+        blocks: list[nn.Module] = []
+        for i in range(layers):
+            wide = 2 * width if i == 0 else width
+            convolution = nn.Conv1d(wide, width, kernel, padding=kernel // 2, bias=False)
+            blocks += [convolution, nn.GroupNorm(8, width), nn.ReLU(inplace=True)]
+        self.time = nn.Sequential(*blocks)
+        self.layers = _classifier(2 * width, classes, None, dropout)
+
+    def forward(self, video: Tensor, sound: Tensor) -> Tensor:
+        """Logits."""
+        batch = video.shape[:2]
+        steps = max(video.shape[2], sound.shape[2])
+        both = [_resampled(f(x.flatten(0, 1)), steps) for f, x in ((self.video, video), (self.sound, sound))]
+        y = self.time(torch.cat(both, dim=1))
+        logits: Tensor = self.layers(torch.cat((y.amax(dim=2), y.mean(dim=2)), dim=1))
+        return torch.unflatten(logits, 0, batch)
+
+
+def _resampled(x: Tensor, steps: int) -> Tensor:
+    """(B, L, D) → (B, D, steps), linearly; the middles of the first and last steps of both keep their instants."""
+    y = x.transpose(1, 2)
+    return y if y.shape[2] == steps else F.interpolate(y, size=steps, mode="linear", align_corners=False)
+
+
+class Projector(nn.Module):
+    """The MLP between features and the loss, (…, D) → (…, out), of `layers` linear layers.
+
+    SimCLR: Chen et al., ICML 2020, arXiv:2002.05709, section 2.1. `norm` "batch" normalises after every linear layer
+    but the last, over all leading dimensions; `layers` 1 is the linear one of MoCo v1.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        out: int = 128,
+        *,
+        hidden: int | None = None,
+        layers: int = 2,
+        norm: Literal["batch", "none"] = "batch",
+    ) -> None:
+        super().__init__()
+        if layers < 1 or norm not in {"batch", "none"}:
+            raise ValueError(f"layers {layers}, norm {norm!r}: layers must be ≥ 1 and norm 'batch' or 'none'")
+        steps: list[nn.Module] = []
+        wide = dim
+        for _ in range(layers - 1):
+            size = hidden or dim
+            steps.append(nn.Linear(wide, size, bias=norm == "none"))
+            steps += [nn.BatchNorm1d(size)] if norm == "batch" else []
+            steps.append(nn.ReLU(inplace=True))
+            wide = size
+        self.layers = nn.Sequential(*steps, nn.Linear(wide, out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embeddings, not yet of unit length."""
+        y: Tensor = self.layers(x.flatten(0, -2))
+        return torch.unflatten(y, 0, x.shape[:-1])
