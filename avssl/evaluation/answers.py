@@ -43,13 +43,14 @@ class Answers:
 
     `correct` maps a metric to a (M,) array of 0 and 1, `chance` to what guessing would reach. `predictions` (M,) are
     class numbers (of retrieval: the class of the nearest neighbour). `neighbours` (M, k) are positions in the training
-    part, where the protocol has them.
+    part, where the protocol has them. `settings` were chosen beforehand, `found` came out besides.
     """
 
     predictions: np.ndarray
     correct: Mapping[str, np.ndarray]
     chance: Mapping[str, float]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    found: Mapping[str, Any] = field(default_factory=dict)
     neighbours: np.ndarray | None = None
 
 
@@ -75,7 +76,7 @@ def two_classes(train: Labelled, test: Labelled) -> None:
 
 
 def pooled(answers: Sequence[Answers], names: Sequence[str]) -> Answers:
-    """The answers of several folds as one: every test item counts once; the folds' own values are in the settings."""
+    """The answers of several folds as one: every test item counts once; each fold's own values are in `found`."""
     if len(answers) == 1:
         return answers[0]
     sizes = np.array([len(a.predictions) for a in answers], dtype=float)
@@ -84,9 +85,10 @@ def pooled(answers: Sequence[Answers], names: Sequence[str]) -> Answers:
         predictions=np.concatenate([a.predictions for a in answers]),
         correct={m: np.concatenate([a.correct[m] for a in answers]) for m in metrics},
         chance={m: float(np.average([a.chance[m] for a in answers], weights=sizes)) for m in metrics},
-        settings={
-            **answers[0].settings,
-            "folds": {n: {m: float(a.correct[m].mean()) for m in metrics} for n, a in zip(names, answers, strict=True)},
+        settings=answers[0].settings,
+        found={
+            n: {**a.found, **{m: float(a.correct[m].mean()) for m in metrics}}
+            for n, a in zip(names, answers, strict=True)
         },
     )
 
@@ -123,7 +125,8 @@ def to_scores(
                 n_test=len(correct),
                 chance=answers.chance[metric],
                 seed=seed,
-                settings={**(settings or {}), **answers.settings, **more},
+                settings={**answers.settings, **(settings or {})},
+                found={**answers.found, **more},
             )
         )
     return scores

@@ -50,7 +50,6 @@ def extract(
     modality: Modality = "video",
     device: torch.device | str = "cpu",
     batch_size: int = 32,
-    workers: int = 2,
     progress: bool = True,
 ) -> Features:
     """The features of every item: the plain mean of those of its clips, unnormalised.
@@ -67,7 +66,6 @@ def extract(
         modality=modality,
         device=device,
         batch_size=batch_size,
-        workers=workers,
         progress=progress,
     )
     return found[""]
@@ -80,13 +78,12 @@ def extract_all(
     modality: Modality = "video",
     device: torch.device | str = "cpu",
     batch_size: int = 32,
-    workers: int = 2,
     progress: bool = True,
 ) -> dict[str, Features]:
     """As `extract`, for several encoders in one pass over the files, so that each is decoded once."""
     values: dict[str, list[Tensor]] = {name: [] for name in encoders}
     index: list[Tensor] = []
-    for batch in _watched(batches(clips, batch_size=batch_size, device=device, workers=workers), len(clips), progress):
+    for batch in _watched(batches(clips, batch_size=batch_size, device=device), len(clips), progress):
         index.append(batch.index.cpu())
         for name, encoder in encoders.items():
             values[name].append(mean_over_clips(encoder, batch.clips, modality=modality).cpu())

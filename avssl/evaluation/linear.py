@@ -56,7 +56,8 @@ def linear_probe(train: Labelled, test: Labelled, *, choice: LinearProbe = DEFAU
         predictions=predictions,
         correct={"top-1": (predictions == test.labels).astype(np.float64)},
         chance={"top-1": guess_level(train, test)},
-        settings={"C": cost, "C chosen": how, "features": "standardised on train", "converged": converged},
+        settings={"regression": "logistic, L2", "features": "standardised on train", "C": [*choice.costs]},
+        found={"C": cost, "C chosen": how, "converged": converged},
     )
 
 

@@ -14,7 +14,11 @@ import numpy as np
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Score", "across_runs", "bootstrap", "read_scores", "scores_table", "write_scores"]
+__all__ = ["ON_SOUND", "Score", "across_runs", "bootstrap", "read_scores", "scores_table", "write_scores"]
+
+
+ON_SOUND = " on sound"
+"""Ends the name of a protocol that was given sound, so that its scores stand beside their own floors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,9 @@ class Score:
     chance: float
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    """What was chosen beforehand, the same for every seed."""
+    found: Mapping[str, Any] = field(default_factory=dict)
+    """What came out besides: the C that was chosen, the folds' own values, the mean over classes."""
 
     def __post_init__(self) -> None:
         for name in ("value", "low", "high", "chance"):
@@ -56,7 +63,7 @@ class Score:
             ValueError: a field is missing or unknown.
         """
         known = {f.name for f in fields(cls)}
-        if wrong := (set(values) - known) | (known - {"seed", "settings"} - set(values)):
+        if wrong := (set(values) - known) | (known - {"seed", "settings", "found"} - set(values)):
             raise ValueError(f"score with missing or unknown fields {sorted(wrong)}: written by another version?")
         return cls(**values)
 
@@ -116,7 +123,7 @@ def across_runs(runs: Sequence[Sequence[Score]]) -> list[Score]:
                 low=mean - spread,
                 high=mean + spread,
                 interval=f"mean ± standard deviation over {len(same)} scores",
-                settings={**same[0].settings, "values": values.tolist(), "seeds": [s.seed for s in same]},
+                found={"values": values.tolist(), "seeds": [s.seed for s in same]},
             )
         )
     return merged
@@ -127,21 +134,26 @@ def scores_table(scores: Iterable[Score], *, title: str = "Scores") -> Table:
     from rich.table import Table
 
     scores = list(scores)
-    columns = list(dict.fromkeys((s.protocol, s.metric) for s in scores))
+    columns = list(dict.fromkeys((s.protocol.removesuffix(ON_SOUND), s.metric) for s in scores))
     table = Table(title=title, caption="; ".join(dict.fromkeys(s.interval for s in scores)))
     table.add_column("label")
     table.add_column("encoder")
     for protocol, metric in columns:
         table.add_column(f"{protocol}\n{metric}", justify="right")
-    for label in dict.fromkeys(s.label for s in scores):
-        here = [s for s in scores if s.label == label]
-        first = here[0]
-        for row, encoder in enumerate(dict.fromkeys(s.encoder for s in here)):
-            cells = [_cell([s for s in here if s.encoder == encoder and (s.protocol, s.metric) == c]) for c in columns]
-            note = f"{label}\n{first.n_train} + {first.n_test}" if row == 0 else ""
-            table.add_row(note, encoder, *cells)
-        chance = [[s.chance for s in here if (s.protocol, s.metric) == c] for c in columns]
-        table.add_row("", "[dim]chance[/dim]", *(f"[dim]{100 * c[0]:.1f}[/dim]" if c else "" for c in chance))
+    sections: dict[str, dict[str, dict[tuple[str, str], list[Score]]]] = {}
+    for s in scores:
+        section = s.label + (ON_SOUND if s.protocol.endswith(ON_SOUND) else "")
+        row = sections.setdefault(section, {}).setdefault(s.encoder, {})
+        row.setdefault((s.protocol.removesuffix(ON_SOUND), s.metric), []).append(s)
+    for section, rows in sections.items():
+        chance: dict[tuple[str, str], float] = {}
+        for n, (encoder, cells) in enumerate(rows.items()):
+            any_score = next(iter(cells.values()))[0]
+            note = f"{section}\ntrain {any_score.n_train}, test {any_score.n_test}" if n == 0 else ""
+            table.add_row(note, encoder, *(_cell(cells.get(c, [])) for c in columns))
+            chance |= {c: found[0].chance for c, found in cells.items()}
+        floor = (f"[dim]{100 * chance[c]:.1f}[/dim]" if c in chance else "" for c in columns)
+        table.add_row("", "[dim]chance[/dim]", *floor)
         table.add_section()
     return table
 

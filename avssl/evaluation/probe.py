@@ -1,0 +1,152 @@
+"""A probe that is cheap enough to watch a pretraining run with, and never sees the test split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from avssl.core import Example
+from avssl.data import Clips, Data, Item, View, batches
+from avssl.encoders import Encoder
+from avssl.evaluation.answers import Labelled
+from avssl.evaluation.features import Modality, mean_over_clips
+from avssl.evaluation.linear import LinearProbe, linear_probe
+from avssl.evaluation.splits import column
+
+__all__ = ["Probe", "probes"]
+
+QUICK = LinearProbe(costs=(0.01,))  # one C: choosing it on some hundred items would be noisier than fixing it
+
+
+class Probe:
+    """A linear probe fitted on one half of a few labelled items and scored on the other half.
+
+    Groups stay together where there are any. The decoded clips are kept in memory (uint8) after the first call, so
+    that later ones cost one pass of the encoder and small regressions. Nothing is drawn from torch's generators, and
+    the encoder leaves in the mode in which it came.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        *,
+        view: View,
+        labels: Mapping[str, str],
+        limit: int = 256,
+        clips: int = 2,
+        batch_size: int = 32,
+        workers: int = 2,
+        seed: int = 0,
+        choice: LinearProbe = QUICK,
+    ) -> None:
+        """Choose at most `limit` of `items` and part them; `labels` maps the names to log to columns.
+
+        Raises:
+            ValueError: a label is missing, or has fewer than 2 classes on either side.
+        """
+        if not labels:
+            raise ValueError("a probe without labels: give at least one column")
+        self.view, self.labels, self.choice, self.seed = view, dict(labels), choice, seed
+        self.clips, self.batch_size, self.workers = clips, batch_size, workers
+        rng = np.random.default_rng(np.random.SeedSequence((seed, 1)))
+        chosen = _balanced(column(items, next(iter(labels.values()))), limit, rng)
+        self.items = tuple(items[p] for p in chosen)
+        self.fits = _half(self.items, column(self.items, next(iter(labels.values()))), rng)
+        self.targets = {name: column(self.items, source) for name, source in labels.items()}
+        self._decoded: dict[Modality, list[Example]] = {}
+        for name in labels:
+            self._parts(name, np.zeros((len(self.items), 1)), np.arange(len(self.items)))
+
+    def __call__(self, encoders: Mapping[str, Encoder]) -> list[tuple[str, float]]:
+        """(name, accuracy) of every label for every encoder; all but the first are marked with their own name."""
+        found = []
+        for n, (key, encoder) in enumerate(encoders.items()):
+            values, rows = self._features(encoder)
+            mark = f" ({key})" if n else ""
+            for name in self.labels:
+                fit, held = self._parts(name, values, rows)
+                answers = linear_probe(fit, held, choice=self.choice, seed=self.seed)
+                found.append((f"{name} linear-probe{mark}", float(answers.correct["top-1"].mean())))
+        return found
+
+    def _features(self, encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
+        """Features (M, D) and the positions (M,) in `items` they belong to; a file too short for the view has none."""
+        modality = encoder.modality
+        device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
+        if modality not in self._decoded:
+            sampler, transform = self.view.evaluation(self.clips, modality=modality)
+            clips = Clips.of(self.items, sampler, transform, workers=self.workers)
+            self._decoded[modality] = list(batches(clips, batch_size=self.batch_size))
+        where = {item.index: p for p, item in enumerate(self.items)}
+        values, rows = [], []
+        for batch in self._decoded[modality]:
+            moved = [c.to(device) for c in batch.clips]
+            values.append(mean_over_clips(encoder, moved, modality=modality).cpu())
+            rows += [where[int(i)] for i in batch.index]
+        return torch.cat(values).numpy(), np.array(rows)
+
+    def _parts(self, name: str, values: np.ndarray, rows: np.ndarray) -> tuple[Labelled, Labelled]:
+        """What to fit and what to score, of the items that have the label and whose class both halves have."""
+        target = [self.targets[name][r] for r in rows]
+        first = self.fits[rows]
+        common = {t for t, f in zip(target, first, strict=True) if f and t}
+        common &= {t for t, f in zip(target, first, strict=True) if not f and t}
+        classes = sorted(common)
+        if len(classes) < 2:
+            raise ValueError(f"probe {name!r}: fewer than 2 classes lie on both sides of the probe's own split")
+        kept = np.array([t in common for t in target])
+        numbers = np.array([classes.index(t) if t in common else -1 for t in target])
+
+        def part(mask: np.ndarray) -> Labelled:
+            return Labelled(values=values[mask], labels=numbers[mask])
+
+        return part(kept & first), part(kept & ~first)
+
+
+def probes(data: Data, view: View, *, limit: int = 256, clips: int = 2, seed: int = 0) -> list[Probe]:
+    """The probes of a pretraining run on the labelled items of its training split; none where there are no labels.
+
+    Of the toybox, motion (its `label`) and appearance, and timbre where the view has sound; of other data, `label`.
+    Items of other splits, such as test, are never touched.
+    """
+    names = {"label": "label"}
+    if data.root is None:
+        names = {"motion": "label", "appearance": "appearance"} | ({"timbre": "timbre"} if view.sound else {})
+    pool = [i for i in data.catalogue() if i.split in {"train", ""}]
+    usable = {}
+    for name, source in names.items():
+        counts = Counter(v for i in pool if (v := i.label if source == "label" else i.columns.get(source, "")))
+        if sum(n >= 2 for n in counts.values()) >= 2:
+            usable[name] = source
+    if not usable:
+        return []
+    return [Probe(pool, view=view, labels=usable, limit=limit, clips=clips, workers=data.workers, seed=seed)]
+
+
+def _balanced(labels: Sequence[str], limit: int, rng: np.random.Generator) -> list[int]:
+    """At most `limit` positions of labelled items in their order, the classes as even as they allow."""
+    order = [int(p) for p in rng.permutation(len(labels)) if labels[p]]
+    seen: Counter[str] = Counter()
+    ranked: list[tuple[int, int, int]] = []
+    for p in order:
+        ranked.append((seen[labels[p]], len(ranked), p))
+        seen[labels[p]] += 1
+    return sorted(p for _, _, p in sorted(ranked)[:limit])
+
+
+def _half(items: Sequence[Item], labels: Sequence[str], rng: np.random.Generator) -> np.ndarray:
+    """A mask (M,) of the half that is fitted: whole groups if items have them, otherwise half of every class."""
+    fits = np.zeros(len(items), dtype=bool)
+    groups = np.array([i.group for i in items])
+    if len(set(groups.tolist())) > 1 and all(groups):
+        for g in rng.permutation(np.unique(groups)):
+            if fits.sum() < len(items) / 2:
+                fits |= groups == g
+        return fits
+    for k in sorted(set(labels)):
+        members = rng.permutation([p for p, v in enumerate(labels) if v == k])
+        fits[members[: (len(members) + 1) // 2]] = True
+    return fits
