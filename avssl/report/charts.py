@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -91,7 +93,21 @@ def _ticks(axes: Any, *, percent: bool) -> None:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
     else:
         axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f} %" if percent else number(v)))
+    axes.yaxis.set_major_formatter(FuncFormatter(_tick_text(axes, percent=percent)))
+
+
+def _tick_text(axes: Any, *, percent: bool) -> Callable[[float, object], str]:
+    """The same number of decimals on every tick of the vertical axis, as many as their distance needs."""
+    if axes.get_yscale() != "linear":
+        return lambda value, _: number(value, 2)
+    ticks = axes.get_yticks() * (100 if percent else 1)
+    step = float(ticks[1] - ticks[0]) if len(ticks) > 1 else 1.0
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    if decimals > 3:
+        return lambda value, _: number(value, 2)
+    if percent:
+        return lambda value, _: f"{100 * value:.{decimals}f} %"
+    return lambda value, _: f"{value:,.{decimals}f}"
 
 
 def _binned(x: Array, y: Array, most: int = 400) -> tuple[Array, Array]:
@@ -99,7 +115,7 @@ def _binned(x: Array, y: Array, most: int = 400) -> tuple[Array, Array]:
     if len(x) <= most:
         return x, y
     edges = np.linspace(0, len(x), most + 1).astype(int)
-    pieces = list(zip(edges[:-1], edges[1:], strict=True))
+    pieces = list(pairwise(edges))
     return np.array([x[a:b].mean() for a, b in pieces]), np.array([y[a:b].mean() for a, b in pieces])
 
 

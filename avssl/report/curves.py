@@ -38,7 +38,7 @@ def curve_panels(metrics: Metrics) -> list[Panel]:
         good = y[np.isfinite(y)]
         if not len(good):
             continue
-        percent = is_share(name) and 0 <= good.min() and good.max() <= 1
+        percent = is_share(name) and good.min() >= 0 and good.max() <= 1
         drawn = Line(name=name, x=x, y=y, smooth=not name.startswith("lr"), colour=0 if rank(name) < 2 else 2)
         lost = len(y) - len(good)
         panels.append(
@@ -46,7 +46,8 @@ def curve_panels(metrics: Metrics) -> list[Panel]:
                 title=name,
                 last=share(_end(good), name if percent else ""),
                 svg=chart([drawn], key=f"curve{i}", percent=percent, low=0 if percent else None),
-                spoken=f"{name} over {len(x)} steps: begins at {number(float(good[0]))}, ends near {number(_end(good))}, "
+                spoken=f"{name} over {len(x)} steps: begins at {number(float(good[0]))}, "
+                f"ends near {number(_end(good))}, "
                 f"lowest {number(float(good.min()))}, highest {number(float(good.max()))}."
                 + (f" {lost} values are not finite." if lost else ""),
             )
@@ -77,7 +78,7 @@ def probe_panels(metrics: Metrics) -> list[Panel]:
             Panel(
                 title="probes" if len(names) <= len(SERIES) else f"probes {start + 1} – {start + len(group)}",
                 last="",
-                svg=chart(lines, key=f"probe{start}", percent=shares, low=0 if shares else None, size=(560, 250)),
+                svg=chart(lines, key=f"probe{start}", percent=shares, low=0 if shares else None, size=(590, 250)),
                 spoken="; ".join(
                     f"{line.name}: from {number(float(line.y[0]))} to {number(float(line.y[-1]))}" for line in lines
                 ),

@@ -15,7 +15,7 @@ from avssl.report.curves import curve_panels, probe_panels, speed_panels
 from avssl.report.pixels import data_uri, envelope, frames_of, spectrogram, strip
 from avssl.report.reading import Draw, Drawn, Metrics, RunFiles, read_run
 from avssl.report.scores import Table, tables
-from avssl.report.sheet import caption, extent, rate_of
+from avssl.report.sheet import caption, extent, is_still, rate_of
 from avssl.report.words import brief, duration, flatten, number, seconds
 
 __all__ = ["write_report"]
@@ -145,6 +145,7 @@ class _Clip:
     caption: str
     frames: str
     width: int
+    count: int
     wave: str
     spectrum: str
     nyquist: str
@@ -162,6 +163,7 @@ def _draw(draw: Draw) -> dict[str, Any]:
         "parameters": [(k, brief(v)) for k, v in draw.parameters.items()],
         "clips": clips,
         "short": all(c.video is None or len(c.video) <= 4 for c in draw.clips),
+        "still": is_still(draw),
         "left": seconds(left),
         "right": seconds(right),
         "file": (f"{100 * -left / (right - left):.2f}", f"{100 * (draw.duration or right) / (right - left):.2f}"),
@@ -175,9 +177,10 @@ def _clip(clip: Drawn, index: int, left: float, right: float) -> _Clip:
     def place(t: float) -> str:
         return f"{100 * (t - left) / (right - left):.3f}"
 
-    frames, width, wave, spectrum, nyquist = "", 0, "", "", ""
+    frames, width, count, wave, spectrum, nyquist = "", 0, 0, "", "", ""
     if clip.video is not None:
-        picture = strip(frames_of(clip.video)[0])
+        shown, _ = frames_of(clip.video)
+        picture, count = strip(shown), len(shown)
         # each frame is shown 66 pixels high in long strips and 104 in short ones
         frames, width = data_uri(picture), round(picture.shape[1] * (104 if len(clip.video) <= 4 else 66) / 112)
     if clip.audio is not None:
@@ -191,6 +194,7 @@ def _clip(clip: Drawn, index: int, left: float, right: float) -> _Clip:
         caption=caption(clip, index),
         frames=frames,
         width=width,
+        count=count,
         wave=wave,
         spectrum=spectrum,
         nyquist=nyquist,
@@ -210,7 +214,17 @@ def _neighbours(files: RunFiles) -> list[dict[str, Any]]:
             for i, (label, path, picture) in enumerate(zip(labels[1:], paths[1:], pictures[1:], strict=True))
         ]
         hits = sum(n["same"] is True for n in nearest)
-        rows.append({"label": labels[0], "path": paths[0], "picture": pictures[0], "nearest": nearest, "hits": hits})
+        count = strips.shape[1]
+        rows.append(
+            {
+                "count": count,
+                "label": labels[0],
+                "path": paths[0],
+                "picture": pictures[0],
+                "nearest": nearest,
+                "hits": hits,
+            }
+        )
     return rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def frames_of(video: Array, most: int = 16) -> tuple[Array, Array]:
 
 
 def strip(frames: Array, *, height: int = TILE, gap: int = 0) -> Array:
-    """Frames (F, H, W, 3) side by side, scaled to `height` pixels: small ones keep hard pixels, large ones are smoothed."""
+    """Frames (F, H, W, 3) side by side at `height` pixels: small ones keep hard pixels, large ones are smoothed."""
     from PIL import Image
 
     width = max(1, round(frames.shape[2] * height / frames.shape[1]))
@@ -65,12 +66,12 @@ def envelope(audio: Array, points: int = 240) -> tuple[Array, Array]:
     """The lowest and the highest value (both (points,), −1…1) of the first channel of (A, N) in each slice of time."""
     wave = np.clip(np.nan_to_num(np.asarray(audio[0], dtype=np.float64)), -1, 1)
     edges = np.linspace(0, len(wave), min(points, len(wave)) + 1).astype(int)
-    slices = [wave[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    slices = [wave[a:b] for a, b in pairwise(edges)]
     return np.array([s.min() for s in slices]), np.array([s.max() for s in slices])
 
 
 def spectrogram(audio: Array, rate: float, *, width: int = 640, height: int = 56) -> Array:
-    """The mean over channels of (A, N) as a picture (height, width, 3): mel-spaced from 0 Hz (below) to rate / 2, 60 dB deep."""
+    """The mean over channels of (A, N) as a picture (height, width, 3): 0 to rate / 2 Hz on a mel scale, 60 dB."""
     from matplotlib import colormaps
 
     wave = np.nan_to_num(np.asarray(audio, dtype=np.float64).mean(axis=0))
@@ -81,8 +82,9 @@ def spectrogram(audio: Array, rate: float, *, width: int = 640, height: int = 56
     top = 2595 * np.log10(1 + rate / 2 / 700)  # the mel scale: 2595 log10(1 + f / 700)
     hertz = 700 * (10 ** (np.linspace(top, 0, height + 1) / 2595) - 1)
     edges = np.clip(np.ceil(hertz / (rate / 2) * (power.shape[1] - 1)).astype(int), 0, power.shape[1] - 1)
-    rows = [power[:, b : max(a, b + 1)].mean(axis=1) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    rows = [power[:, b : max(a, b + 1)].mean(axis=1) for a, b in pairwise(edges)]
     decibel = 10 * np.log10(np.stack(rows) + 1e-12)
     level = np.clip(1 + (decibel - max(decibel.max(), -60.0)) / 60, 0, 1)
     columns = np.linspace(0, level.shape[1] - 1, width).round().astype(int)
-    return (255 * colormaps["magma"](level[:, columns])[..., :3]).round().astype(np.uint8)
+    coloured: Array = 255 * colormaps["magma"](level[:, columns])[..., :3]
+    return coloured.round().astype(np.uint8)

@@ -49,7 +49,7 @@ class Draw:
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """The lines of metrics.jsonl by kind; `damaged` counts the lines that are no JSON objects (a killed run leaves one)."""
+    """The lines of metrics.jsonl by kind; `damaged` counts those that are none (a killed run leaves one)."""
 
     steps: tuple[Record, ...] = ()
     probes: tuple[Record, ...] = ()
@@ -163,7 +163,7 @@ def _draw(folder: Path, entry: Record, problems: list[str]) -> Draw:
         clips=tuple(clips),
         labels=dict(entry.get("labels") or {}),
         parameters=dict(entry.get("parameters") or {}),
-        duration=float(duration) if _is_number(duration) else None,
+        duration=None if duration is None else float(duration),
     )
 
 

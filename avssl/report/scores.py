@@ -55,9 +55,23 @@ class Table:
     left: float
     right: float
 
+    @property
+    def left_text(self) -> str:
+        """What the left end of the scale means."""
+        return share(self.left, self.metric) if self.left % 1 else _whole(self.left, self.metric)
+
+    @property
+    def right_text(self) -> str:
+        """What the right end of the scale means."""
+        return share(self.right, self.metric) if self.right % 1 else _whole(self.right, self.metric)
+
     def percent(self, value: float) -> float:
         """Where a value lies on the scale (0 … 100)."""
         return min(100.0, max(0.0, 100 * (value - self.left) / ((self.right - self.left) or 1.0)))
+
+
+def _whole(value: float, metric: str) -> str:
+    return f"{100 * value:.0f} %" if is_share(metric) and abs(value) <= 1 else number(value)
 
 
 def tables(scores: Sequence[Record]) -> list[Table]:

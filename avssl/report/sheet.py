@@ -45,7 +45,7 @@ def contact_sheet(draws: Sequence[Draw]) -> bytes:
     if not draws:
         raise ValueError("no draws to put on a contact sheet; a run writes draws.json when its training begins")
     blocks = [_rows([_cell(c, i) for i, c in enumerate(d.clips)]) for d in draws]
-    heights = [_block_height(rows) for rows in blocks]
+    heights = [_block_height(d, rows) for d, rows in zip(draws, blocks, strict=True)]
     total = MARGIN * 2 + sum(heights) + 22 * (len(draws) - 1)
     figure = Figure(figsize=(WIDTH / 96, total / 96), dpi=96 * _SCALE, facecolor=PAPER)
     FigureCanvasAgg(figure)
@@ -102,8 +102,12 @@ def _rows(cells: Sequence[_Cell]) -> list[list[_Cell]]:
     return rows
 
 
-def _block_height(rows: Sequence[Sequence[_Cell]]) -> int:
-    return 46 + LINE + sum(max(c.height for c in row) + 8 for row in rows)
+def _block_height(draw: Draw, rows: Sequence[Sequence[_Cell]]) -> int:
+    return _head_height(draw) + sum(max(c.height for c in row) + 8 for row in rows)
+
+
+def _head_height(draw: Draw) -> int:
+    return 22 + (20 if draw.parameters else 0) + (0 if is_still(draw) else LINE + 4)
 
 
 def _block(figure: Any, draw: Draw, rows: Sequence[Sequence[_Cell]], top: float, total: float) -> None:
@@ -119,8 +123,9 @@ def _block(figure: Any, draw: Draw, rows: Sequence[Sequence[_Cell]], top: float,
     )
     drawn = "   ".join(f"{k} {brief(v, 48)}" for k, v in draw.parameters.items())
     write(MARGIN, top + 21, drawn if len(drawn) <= 190 else drawn[:189] + "…")
-    _time_line(figure, draw, top + 42, total)
-    y = top + 46 + LINE
+    y = top + _head_height(draw)
+    if not is_still(draw):
+        _time_line(figure, draw, y - LINE - 4, total)
     for row in rows:
         x = float(MARGIN)
         for cell in row:
@@ -173,6 +178,11 @@ def rate_of(clip: Drawn) -> float:
     if clip.audio is None or clip.sound is None or clip.sound[1] <= 0:
         return 16000.0
     return float(clip.audio.shape[-1]) / clip.sound[1]
+
+
+def is_still(draw: Draw) -> bool:
+    """Whether there is no time in this draw: pictures have no time line."""
+    return not draw.duration and all(c.sound is None and set(c.times) <= {0.0} for c in draw.clips)
 
 
 def extent(draw: Draw) -> tuple[float, float]:

@@ -18,13 +18,13 @@ def number(value: float, digits: int = 3) -> str:
     if value == 0:
         return "0"
     size = math.floor(math.log10(abs(value)))
-    if size >= 6 or size < -4:
+    if size >= 6 or size < -3:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
     if size >= digits:
         return f"{value:,.0f}"
     text = f"{value:.{max(0, digits - 1 - size)}f}"
-    return text.rstrip("0").rstrip(".") if float(value).is_integer() else text
+    return f"{value:.0f}" if float(value).is_integer() else text
 
 
 def share(value: float, metric: str) -> str:
@@ -59,16 +59,15 @@ def brief(value: object, limit: int = 90) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        return number(value)
+        text = number(value)
+        return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
     if isinstance(value, str):
         return value if len(value) <= limit else value[: limit - 1] + "…"
     if isinstance(value, list | tuple):
         return _brief_list(list(value), limit)
     if isinstance(value, Mapping):
-        text = ", ".join(f"{k} {brief(v, limit)}" for k, v in value.items())
-    else:
-        text = str(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+        value = ", ".join(f"{k} {brief(v, limit)}" for k, v in value.items())
+    return brief(str(value), limit)
 
 
 def _brief_list(values: list[object], limit: int) -> str:
