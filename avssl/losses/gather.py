@@ -1,0 +1,54 @@
+"""Rows of all ranks, so that a loss over pairs sees the whole batch however many ranks share it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+__all__ = ["gathered", "mean_over_ranks"]
+
+
+def _ranks() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+class _Gather(torch.autograd.Function):
+    """all_gather whose gradient is the sum, over the ranks, of what each of them has for this rank's rows."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.rows = x.shape[0]
+        parts = [torch.empty_like(x) for _ in range(_ranks())]
+        dist.all_gather(parts, x)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].contiguous()
+        dist.all_reduce(total)
+        start = dist.get_rank() * ctx.rows
+        return total[start : start + ctx.rows]
+
+
+def gathered(x: Tensor) -> Tensor:
+    """The rows (n, …) of every rank in order of rank, (ranks · n, …), with gradients; `x` itself in one process.
+
+    Every rank must have the same n. With the mean over ranks that DDP takes of the gradients, a loss whose mean over
+    ranks is the loss of the whole batch has the gradient of the whole batch.
+    """
+    if _ranks() == 1:
+        return x
+    y: Tensor = _Gather.apply(x.contiguous())
+    return y
+
+
+def mean_over_ranks(x: Tensor) -> Tensor:
+    """The mean of a tensor over the ranks, without gradients; `x` itself in one process."""
+    if _ranks() == 1:
+        return x.detach()
+    total = x.detach().clone()
+    dist.all_reduce(total)
+    return total / _ranks()

@@ -1,0 +1,70 @@
+"""What every task is: a module from a batch to a loss, and the hooks that training calls."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avssl.core import Clip, Example
+from avssl.encoders.base import Encoder
+
+__all__ = ["Task", "encoded"]
+
+
+class Task(nn.Module, ABC):
+    """Encoder(s), head and loss of a pretext task.
+
+    Training calls `forward` and nothing else on the parameters' way to the loss, so a task can be wrapped by DDP.
+    """
+
+    @abstractmethod
+    def forward(self, batch: Example) -> dict[str, Tensor]:
+        """The scalar "loss", and scalar metrics without gradients."""
+
+    @abstractmethod
+    def encoders(self) -> dict[str, Encoder]:
+        """What is kept and evaluated, by modality: "video" and/or "sound"."""
+
+    def after_step(self, progress: float) -> None:
+        """Called after each step of the optimiser; `progress` is the share of training done, 0…1."""
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups for an optimiser: weights, with its weight decay; biases and normalisations, without.
+
+        He et al., CVPR 2019, arXiv:1812.01187, section 3.1.
+        """
+        trained = [p for p in self.parameters() if p.requires_grad]
+        weights = [p for p in trained if p.ndim > 1]
+        others = [p for p in trained if p.ndim <= 1]
+        groups: list[dict[str, Any]] = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
+        return [group for group in groups if group["params"]]
+
+
+def encoded(encoder: Encoder, clips: Sequence[Clip], *, over_time: bool = False) -> Tensor:
+    """Features of S clips of a batch, (B, S, D), or with `over_time` their sequences (B, S, L, D).
+
+    Clips of one shape pass the encoder together, so that batch normalisation sees them all.
+
+    Raises:
+        ValueError: a clip lacks what the encoder takes, or sequences differ in length.
+    """
+    tensors = [_medium(encoder, clip, i) for i, clip in enumerate(clips)]
+    run = encoder.sequence if over_time else encoder
+    if len({x.shape for x in tensors}) == 1:
+        x = torch.stack(tensors, dim=1).flatten(0, 1) if len(tensors) > 1 else tensors[0]
+        return torch.unflatten(run(x), 0, (-1, len(tensors)))
+    features = [run(x) for x in tensors]
+    if len({y.shape for y in features}) > 1:
+        raise ValueError(f"features of {[tuple(y.shape) for y in features]}: must be alike; cut clips of one length")
+    return torch.stack(features, dim=1)
+
+
+def _medium(encoder: Encoder, clip: Clip, number: int) -> Tensor:
+    x = clip.video if encoder.modality == "video" else clip.audio
+    if x is None:
+        raise ValueError(f"clip {number} has no {encoder.modality}, which the encoder takes; let the sampler cut it")
+    return x

@@ -1,0 +1,114 @@
+"""Where the candidates of a contrast come from: the batch or a queue of earlier embeddings; and slow copies."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from avssl.tasks.policies import Records
+
+__all__ = ["InBatch", "Memory", "Momentum", "Queue"]
+
+
+@dataclass(frozen=True)
+class InBatch:
+    """Candidates are the embeddings of the batch, of all ranks."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Candidates are the clips of the anchor's own example in the batch, and the last `size` embeddings before it.
+
+    MoCo: He et al., CVPR 2020, arXiv:1911.05722, section 3.2. `dim` is the size of the embeddings. `with_batch` adds
+    the other examples of the batch as candidates. `labels` names the labels that are kept for the policy. Embeddings of
+    the anchor's own example from earlier epochs are ignored. The queue starts empty, and what is not filled is no
+    candidate; without `with_batch` the first batch has therefore no negatives and a loss of 0.
+    """
+
+    size: int = 4096
+    dim: int = 128
+    with_batch: bool = False
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.dim < 1:
+            raise ValueError(f"size {self.size}, dim {self.dim}: both must be ≥ 1")
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """Candidates are embedded by a copy of the networks that follows them: θ' ← decay · θ' + (1 − decay) · θ.
+
+    He et al., CVPR 2020, arXiv:1911.05722, eq. 2. `final` is the decay at the end of training, approached along a
+    cosine as in BYOL (Grill et al., NeurIPS 2020, arXiv:2006.07733, section 3.2); None keeps it constant. Unless
+    `symmetric`, clip 0 asks and the others answer, as in MoCo; else each clip does both, which takes twice the work.
+
+    The copy's batch normalisation sees the batch of its own process. Where positives could be told by their batch's
+    statistics (MoCo's reason to shuffle among ranks), take encoders with group normalisation.
+    """
+
+    decay: float = 0.99
+    final: float | None = None
+    symmetric: bool = False
+
+    def __post_init__(self) -> None:
+        if not all(0 <= d <= 1 for d in (self.decay, self.decay if self.final is None else self.final)):
+            raise ValueError(f"decay {self.decay}, final {self.final}: must be in [0, 1]")
+
+    def at(self, progress: float) -> float:
+        """The decay when a share `progress` of training is done."""
+        if self.final is None:
+            return self.decay
+        return self.final - (self.final - self.decay) * (1 + math.cos(math.pi * progress)) / 2
+
+
+class Memory(nn.Module):
+    """The entries of a `Queue`; buffers, so that a resumed run finds them as they were."""
+
+    embeddings: Tensor
+    columns: Tensor
+    next: Tensor
+    filled: Tensor
+
+    def __init__(self, choice: Queue) -> None:
+        super().__init__()
+        self.choice = choice
+        self.register_buffer("embeddings", torch.zeros(choice.size, choice.dim))
+        # Of each entry: example, clip, modality, and the labels. Doubles hold whole numbers exactly up to 2^53.
+        self.register_buffer("columns", torch.zeros(choice.size, 3 + len(choice.labels), dtype=torch.float64))
+        self.register_buffer("next", torch.zeros((), dtype=torch.long))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.long))
+
+    def entries(self) -> tuple[Tensor, Records, Tensor]:
+        """Embeddings (size, d), their records, and which of them are filled (size,); copies, as `push` overwrites."""
+        columns = self.columns.clone()
+        records = Records(
+            example=columns[:, 0].long(),
+            clip=columns[:, 1].long(),
+            modality=columns[:, 2].long(),
+            labels={name: columns[:, 3 + i] for i, name in enumerate(self.choice.labels)},
+        )
+        used = torch.arange(self.choice.size, device=columns.device) < self.filled
+        return self.embeddings.clone(), records, used
+
+    @torch.no_grad()
+    def push(self, embeddings: Tensor, records: Records) -> None:
+        """Put embeddings (n, d) in the place of the oldest ones; of more than `size` only the last ones stay.
+
+        Raises:
+            ValueError: embeddings of another size than the queue's.
+        """
+        if embeddings.shape[1] != self.choice.dim:
+            raise ValueError(f"embeddings of size {embeddings.shape[1]}: the queue has dim={self.choice.dim}; fit them")
+        size = self.choice.size
+        kept = records.map(lambda column: column[-size:])
+        columns = [kept.example, kept.clip, kept.modality, *(kept.label(name) for name in self.choice.labels)]
+        n = len(kept.example)
+        places = (self.next + torch.arange(n, device=self.next.device)) % size
+        self.embeddings[places] = embeddings[-size:].to(self.embeddings.dtype)
+        self.columns[places] = torch.stack([column.double() for column in columns], dim=1)
+        self.next.copy_((self.next + n) % size)
+        self.filled.copy_((self.filled + n).clamp(max=size))
