@@ -56,7 +56,7 @@ def test_every_room_is_listed() -> None:
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_a_room_imports_only_what_it_may(room: str) -> None:
-    words = {n for n in avssl.__all__} | {"__version__"}
+    words = set(avssl.__all__) | {"__version__"}
     for path in files_of(room):
         found = imported_rooms(path.read_text()) - {room} - words
         assert found <= MAY_IMPORT[room], f"{path} imports {sorted(found - MAY_IMPORT[room])}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from avssl.core import Sampler
 from avssl.data.clips import Clips
 from avssl.data.items import Catalogue
 from avssl.data.scan import Damaged, catalogue
 from avssl.media.toybox import Toybox, make_toybox
-from avssl.transforms import Transform
+from avssl.samplers import ForeignSound, Frozen
+from avssl.transforms import Noise, Transform
 
 __all__ = ["Data"]
 
@@ -26,6 +28,11 @@ class Data:
     """Splits of the manifest to pretrain on; '' are the items that have none."""
     damaged: Damaged = "skip"
     """Whether a damaged file is named, counted and left out, or stops the run."""
+    held_out: tuple[str, ...] = ("test",)
+    """Splits on which the pretext task itself is measured, without labels; never trained on."""
+    null: Literal["none", "frozen", "noise", "foreign-sound"] = "none"
+    """Take the signal away, to see that the task is then at chance: every clip one frozen frame, every pixel noise, or
+    every sound that of another file."""
     workers: int = 2
     """Threads that decode ahead of the training step; 0: none."""
     toybox: Toybox = field(default_factory=Toybox)
@@ -41,10 +48,23 @@ class Data:
 
     def clips(self, sampler: Sampler, transform: Transform | None = None) -> Clips:
         """What to pretrain on: the items of the chosen splits, without their labels."""
-        chosen = self.catalogue().where(split=self.splits)
-        if not chosen.items:
+        everything = self.catalogue()
+        if self.null == "frozen":
+            sampler = Frozen(sampler)
+        elif self.null == "foreign-sound":
+            sampler = ForeignSound(sampler)
+        elif self.null == "noise":
+            transform = Noise() if transform is None else Noise() | transform
+
+        def of(splits: tuple[str, ...]) -> Clips:
+            items = everything.where(split=splits).items
+            return Clips.of(items, sampler, transform, workers=self.workers, damaged=self.damaged)
+
+        if not everything.where(split=self.splits).items:
+            there = sorted({repr(i.split) for i in everything})
             raise ValueError(
-                f"{self.source()} has no item of the splits {', '.join(map(repr, self.splits))}: choose others with "
+                f"{self.source()} has no item of the splits {self.splits}, only {', '.join(there)}: choose with "
                 "--data.splits"
             )
-        return Clips.of(chosen.items, sampler, transform, workers=self.workers, damaged=self.damaged)
+        held_out = of(self.held_out) if everything.where(split=self.held_out).items else None
+        return replace(of(self.splits), held_out=held_out)

@@ -37,6 +37,8 @@ class Clips:
     """Threads that decode ahead of whoever iterates; 0: none."""
     damaged: Damaged = "stop"
     """Whether a file that turns out damaged stops the run, or is named, counted and left out of its batch."""
+    held_out: Clips | None = None
+    """The same of items that are not trained on, to see whether the task is learned or the items are memorised."""
 
     @staticmethod
     def of(

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -28,8 +28,8 @@ class Loader:
 
     Each element of `batches` is one batch: positions in `clips`. Threads decode (the codecs free the interpreter
     lock) at most `ahead` examples before they are asked for. A damaged file raises `MediaError`, or, where
-    `clips.damaged` is "skip", is left out of its batch and noted in `skipped`. `waited` adds up the seconds that whoever
-    iterates had to wait.
+    `clips.damaged` is "skip", is left out of its batch and noted in `skipped`. `waited` adds up the seconds that
+    whoever iterates had to wait.
     """
 
     clips: Clips
@@ -95,8 +95,12 @@ def _pinned(batch: Example) -> Example:
     return Example(clips=clips, labels=batch.labels, parameters=batch.parameters, index=batch.index)
 
 
-def batches(clips: Clips, *, batch_size: int, device: torch.device | str = "cpu") -> Loader:
+def batches(
+    clips: Clips, *, batch_size: int, device: torch.device | str = "cpu", epoch: int = 0, workers: int | None = None
+) -> Loader:
     """All items once, in their own order, the last batch perhaps smaller: the pass of an evaluation."""
+    if workers is not None:
+        clips = replace(clips, workers=workers)
     positions = range(len(clips))
     chunks = [positions[i : i + batch_size] for i in range(0, len(clips), batch_size)]
-    return Loader(clips, chunks, device=device, ahead=2 * batch_size)
+    return Loader(clips, chunks, epoch=epoch, device=device, ahead=2 * batch_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from avssl.core import Example, generator
-from avssl.data import Clips, Loader, epoch_order
+from avssl.data import Clips, Loader, batches, epoch_order
 from avssl.encoders import Encoder, save_encoder
 from avssl.tasks import Task
 from avssl.training.checkpoint import restore, save
@@ -103,6 +104,8 @@ class _Loop:
         self.log = Log(self.run, step=self.step)
         for error in self.clips.unfit if self.step == 0 else ():
             self.log.event({"step": 0, "what": "left out", "path": error.path, "why": error.what})
+        if self.clips.unfit and self.run.ranks.first:
+            print(f"{len(self.clips.unfit)} files cannot be cut; the first: {self.clips.unfit[0]}", file=sys.stderr)
         try:
             with TrainingProgress(steps=total, done=self.step, shown=self.run.ranks.first) as self.progress:
                 while self.step < total:
@@ -222,8 +225,33 @@ class _Loop:
     def _probe(self, probes: Sequence[Probe], epoch: int) -> None:
         if self.run.ranks.first:
             self.task.eval()
+            found = list(held_out(self.task, self.clips, batch_size=self.micro, device=self.run.device))
             for probe in probes:
-                for name, value in probe(self.task.encoders()):
-                    self.log.probe(step=self.step, epoch=epoch, name=name, value=value)
+                found += probe(self.task.encoders())
+            for name, value in found:
+                self.log.probe(step=self.step, epoch=epoch, name=name, value=value)
+            self.log.flush()
+            self.progress.probed("  ".join(f"{name} {value:.3f}" for name, value in found))
             self.task.train()
         self.run.ranks.wait()
+
+
+@torch.no_grad()
+def held_out(
+    task: Task, clips: Clips, *, batch_size: int, device: torch.device, passes: int = 2
+) -> Iterator[tuple[str, float]]:
+    """The task's own numbers on items that it is not trained on, with the same draws at every call."""
+    if clips.held_out is None:
+        return
+    sums: dict[str, float] = {}
+    count = 0
+    for n in range(passes):
+        for batch in batches(clips.held_out, batch_size=batch_size, device=device, epoch=_HELD_OUT + n):
+            for name, value in task(batch).items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
+            count += len(batch)
+    for name, total in sums.items():
+        yield f"held-out {name}", total / count
+
+
+_HELD_OUT = 2**31  # epochs that training never reaches

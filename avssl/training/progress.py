@@ -48,3 +48,7 @@ class TrainingProgress:
         """One line for the epoch."""
         elapsed = time.perf_counter() - self._since
         self._console.print(f"epoch {epoch + 1}/{epochs}  {said}  {elapsed:.0f} s", highlight=False, markup=False)
+
+    def probed(self, said: str) -> None:
+        """One line for what the probes found."""
+        self._console.print(f"  probes: {said}", highlight=False, markup=False)
