@@ -80,8 +80,8 @@ class MediaInfo:
 
     `duration` is the stretch in which frames are shown (s; 0 for a picture), of a file without pictures that of its
     sound. `frames` is exact: 0 without pictures, 1 for a picture. The sound lies at [sound_start, sound_start +
-    sound_duration) on the same clock. `others` are the further files a visit may cut from (`Span.file` ≥ 1). `motion` is
-    the relative amount of change in equal slices of the duration, at any scale; empty: unknown.
+    sound_duration) on the same clock. `others` are the further files a visit may cut from (`Span.file` ≥ 1). `motion`
+    is the relative amount of change in equal slices of the duration, at any scale; empty: unknown.
     """
 
     duration: float

@@ -24,8 +24,8 @@ def check(condition: bool, what: str) -> None:
 def too_short(has: float, needs: float, what: str = "") -> str:
     """The words for a file that is too short (both in s)."""
     return (
-        f"{has:.3g} s {what or 'long'}, this sampler needs {needs:.3g} s: choose fewer frames, smaller steps or shorter "
-        "gaps, or leave the file out"
+        f"{has:.3g} s {what or 'long'}, this sampler needs {needs:.3g} s: choose fewer frames, smaller steps or "
+        "shorter gaps, or leave the file out"
     )
 
 

@@ -1,1 +1,26 @@
-"""How it looks: numbers drawn into a plan, then pixels changed in batches."""
+"""How it looks and sounds: numbers drawn into the plan, then crops while decoding and all else in batches."""
+
+from avssl.transforms.base import Chain, Scope, Transform
+from avssl.transforms.colour import Blur, ChannelSplit, ColourJitter, Grey, Solarise
+from avssl.transforms.noise import Noise
+from avssl.transforms.space import CentreCrop, FrameCropJitter, RandomCrop, RandomResizedCrop, ThreeCrop
+from avssl.transforms.turn import HorizontalFlip, Rotate90
+
+__all__ = [
+    "Blur",
+    "CentreCrop",
+    "Chain",
+    "ChannelSplit",
+    "ColourJitter",
+    "FrameCropJitter",
+    "Grey",
+    "HorizontalFlip",
+    "Noise",
+    "RandomCrop",
+    "RandomResizedCrop",
+    "Rotate90",
+    "Scope",
+    "Solarise",
+    "ThreeCrop",
+    "Transform",
+]
