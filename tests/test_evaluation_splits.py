@@ -1,0 +1,128 @@
+"""Which items train and which test, and the leaks that are caught."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avssl.core import MediaInfo
+from avssl.data import Item
+from avssl.evaluation import Fold, Split, folds, guard, labels_of
+
+
+def item(n: int, *, label: str = "", split: str = "", group: str = "", path: str = "", **columns: str) -> Item:
+    return Item(
+        index=n,
+        path=Path(path or f"{n}.mp4"),
+        info=MediaInfo(duration=1.0, fps=8, frames=8, height=4, width=4),
+        label=label,
+        split=split,
+        group=group,
+        columns=columns,
+    )
+
+
+def guarded(items: Sequence[Item], *, split: Split | None = None) -> list[Fold]:
+    split = split or Split()
+    labels, classes = labels_of(items, "label")
+    found = folds(items, split=split)
+    for fold in found:
+        guard(items, fold, labels=labels, classes=classes, share=split.share_groups)
+    return found
+
+
+def test_labels_are_numbered_alphabetically_and_missing_ones_marked() -> None:
+    items = [item(0, label="b"), item(1), item(2, label="a"), item(3, label="b", colour="red")]
+    labels, classes = labels_of(items, "label")
+    assert labels.tolist() == [1, -1, 0, 1]
+    assert classes == ("a", "b")
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(ValueError, match=r"no item has a 'appearence'; the columns are appearance, label"):
+        labels_of([item(0, label="x", appearance="disc")], "appearence")
+
+
+def test_a_label_with_one_class_is_refused() -> None:
+    with pytest.raises(ValueError, match="only the class 'x'"):
+        labels_of([item(0, label="x"), item(1, label="x")], "label")
+
+
+def test_the_named_splits_are_taken() -> None:
+    items = [item(n, label="ab"[n % 2], split=("train", "val", "test")[n // 2]) for n in range(6)]
+    assert [(f.train, f.test) for f in guarded(items)] == [((0, 1), (4, 5))]
+    assert [(f.train, f.test) for f in guarded(items, split=Split(test="val"))] == [((0, 1), (2, 3))]
+    with pytest.raises(ValueError, match=r"no item of split 'valid'.*'val': 2"):
+        guarded(items, split=Split(test="valid"))
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("123")), min_size=2, max_size=30))
+def test_every_item_is_tested_once_and_never_by_what_it_trained(pairs: list[tuple[str, str]]) -> None:
+    items = [item(n, label=a, fold=f) for n, (a, f) in enumerate(pairs)]
+    if len({f for _, f in pairs}) < 2:
+        with pytest.raises(ValueError, match="nothing can be left out"):
+            folds(items, split=Split(folds="fold"))
+        return
+    found = folds(items, split=Split(folds="fold"))
+    assert sorted(p for f in found for p in f.test) == list(range(len(items)))
+    for f in found:
+        assert sorted(f.train + f.test) == list(range(len(items)))
+        assert len({pairs[p][1] for p in f.test}) == 1
+        assert not {pairs[p][1] for p in f.test} & {pairs[p][1] for p in f.train}
+
+
+def test_one_person_is_left_out_at_a_time() -> None:
+    items = [item(n, label="ab"[n % 2], group=f"p{n // 2}") for n in range(6)]
+    found = guarded(items, split=Split(group="group"))
+    assert [f.name for f in found] == ["group p0", "group p1", "group p2"]
+    assert [f.test for f in found] == [(0, 1), (2, 3), (4, 5)]
+
+
+def test_a_group_on_both_sides_is_named_unless_allowed() -> None:
+    items = [item(n, label="ab"[n % 2], split="train" if n < 4 else "test", group=f"video{n % 3}") for n in range(6)]
+    with pytest.raises(ValueError, match="share 2 groups: video1, video2; this is a leak"):
+        guarded(items)
+    assert guarded(items, split=Split(share_groups=True))[0].test == (4, 5)
+
+
+def test_a_file_on_both_sides_is_named() -> None:
+    items = [item(n, label="ab"[n % 2], split="train" if n < 2 else "test", path=f"{n % 3}.mp4") for n in range(4)]
+    with pytest.raises(ValueError, match=r"share 1 files: 0.mp4"):
+        guarded(items)
+
+
+def test_groups_inside_one_side_are_no_leak() -> None:
+    items = [item(n, label="ab"[n % 2], split="train" if n < 4 else "test", group=f"g{n // 4}") for n in range(8)]
+    assert len(guarded(items)) == 1
+
+
+def test_a_class_that_only_the_test_has_is_named() -> None:
+    items = [item(n, label="aabbac"[n], split="train" if n < 4 else "test") for n in range(6)]
+    with pytest.raises(ValueError, match="classes that training lacks: 'c'"):
+        guarded(items)
+
+
+def test_training_on_one_class_is_refused() -> None:
+    items = [item(n, label="aaab"[n], split="train" if n < 2 else "test") for n in range(4)]
+    with pytest.raises(ValueError, match=r"training part has fewer than 2 classes: \['a'\]"):
+        guarded(items)
+
+
+def test_an_item_on_both_sides_is_refused_even_where_groups_may_be_shared() -> None:
+    items = [item(n, label="ab"[n % 2]) for n in range(4)]
+    with pytest.raises(ValueError, match="1 items train and test"):
+        guard(
+            items,
+            Fold(name="f", train=(0, 1), test=(1, 2)),
+            labels=np.array([0, 1, 0, 1]),
+            classes=("a", "b"),
+            share=True,
+        )
+
+
+def test_folds_and_groups_at_once_are_refused() -> None:
+    with pytest.raises(ValueError, match="choose one"):
+        folds([item(0, label="a", fold="1")], split=Split(folds="fold", group="group"))
