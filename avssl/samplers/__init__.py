@@ -3,12 +3,13 @@
 from avssl.samplers.clips import RandomClips, UniformClips
 from avssl.samplers.order import ClipOrder, TemporalOrderTriple, permutation, permutation_index
 from avssl.samplers.speed import Pace
-from avssl.samplers.stages import Frozen, Stages
+from avssl.samplers.stages import ForeignSound, Frozen, Stages
 from avssl.samplers.sync import AudioOffset
 
 __all__ = [
     "AudioOffset",
     "ClipOrder",
+    "ForeignSound",
     "Frozen",
     "Pace",
     "RandomClips",

@@ -10,7 +10,17 @@ import numpy as np
 
 from avssl.core import MediaInfo, Rng, Sampler, Sound, Span
 
-__all__ = ["ClipSampler", "Grid", "SoundingSampler", "Starts", "check", "grid_of", "too_short", "weighted_start"]
+__all__ = [
+    "ClipSampler",
+    "Grid",
+    "SoundingSampler",
+    "Starts",
+    "check",
+    "grid_of",
+    "sounding_starts",
+    "too_short",
+    "weighted_start",
+]
 
 _HAIR = 1e-6  # of a step: what rounding may take from a duration or a rate
 
@@ -75,6 +85,16 @@ class Starts:
         return int(rng.integers(self.first, self.last + 1))
 
 
+def sounding_starts(info: MediaInfo, grid: Grid, starts: Starts, duration: float, sample_rate: int) -> Starts:
+    """Those of the starts from which a stretch of sound (s) lies inside the sound that the file has."""
+    slack = 1 / sample_rate  # a stretch may begin early or end late by less than a sample
+    begin, end = info.sound_start, info.sound_start + info.sound_duration
+    return Starts(
+        max(starts.first, math.ceil((begin - slack) * grid.rate)),
+        min(starts.last, math.floor((end + slack - duration) * grid.rate)),
+    )
+
+
 def weighted_start(info: MediaInfo, grid: Grid, starts: Starts, extent: int, rng: Rng) -> int:
     """A start, as likely as there is motion in the `extent` + 1 places from it on; uniform if the motion is unknown."""
     if not info.motion:
@@ -101,9 +121,13 @@ class ClipSampler(Sampler):
     """The clock on which steps count (Hz); None: the file's own frame rate."""
 
     def __post_init__(self) -> None:
-        check(self.frames >= 1, f"frames {self.frames}: must be ≥ 1")
+        check(self.frames >= self._fewest, f"frames {self.frames}: must be ≥ {self._fewest}")
         check(self.step >= 1, f"step {self.step}: must be a whole number ≥ 1")
         check(self.rate is None or self.rate > 0, f"rate {self.rate} Hz: must be > 0, or None for the file's own")
+
+    @property
+    def _fewest(self) -> int:
+        return 1
 
     def clock(self, info: MediaInfo, steps: Sequence[int]) -> tuple[int, ...]:
         """Steps of the clock as steps of the file's grid."""
@@ -114,14 +138,14 @@ class ClipSampler(Sampler):
 
     def offsets(self, info: MediaInfo, *, pace: int = 1) -> tuple[int, ...]:
         """Where the T frames of a clip lie on the file's grid, from its first frame on."""
-        if info.is_picture or not info.has_video:
+        if info.is_picture or not info.has_video or self.frames == 0:
             return (0,)
         return self.clock(info, range(0, self.frames * self.step * pace, self.step * pace))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoundingSampler(ClipSampler):
-    """Clips with the sound that starts with them; not a sampler itself."""
+    """Clips with the sound that starts with them; not a sampler itself. With frames = 0 they are sound only."""
 
     sound: float | None = None
     """Seconds of sound, from the instant on at which the clip's first frame begins to be shown; None: no sound."""
@@ -133,6 +157,10 @@ class SoundingSampler(ClipSampler):
         check(self.sound is None or self.sound > 0, f"sound {self.sound} s: must be > 0, or None for no sound")
         check(self.sample_rate > 0, f"sample_rate {self.sample_rate} Hz: must be > 0")
 
+    @property
+    def _fewest(self) -> int:
+        return 1 if self.sound is None else 0
+
     def grid(self, info: MediaInfo) -> Grid:
         """The grid on which clips of this file start."""
         return grid_of(info, sample_rate=self.sample_rate)
@@ -140,13 +168,8 @@ class SoundingSampler(ClipSampler):
     def starts(self, info: MediaInfo) -> Starts:
         """Where a clip may start so that all its frames and all its sound lie inside the file."""
         grid = self.grid(info)
-        first, last = 0, grid.count - 1 - self.offsets(info)[-1]
-        if self.sound is not None:
-            slack = 1 / self.sample_rate  # a start may be early by less than a sample
-            begin, end = info.sound_start, info.sound_start + info.sound_duration
-            first = max(first, math.ceil((begin - slack) * grid.rate))
-            last = min(last, math.floor((end + slack - self.sound) * grid.rate))
-        return Starts(first, last)
+        starts = Starts(0, grid.count - 1 - self.offsets(info)[-1])
+        return starts if self.sound is None else sounding_starts(info, grid, starts, self.sound, self.sample_rate)
 
     def lacks(self, info: MediaInfo) -> str:
         """Why a file without frames or without sound cannot be cut so, or ''."""
@@ -180,7 +203,7 @@ class SoundingSampler(ClipSampler):
         """The instants (s) of a clip's frames; those past the end are the last frame's."""
         if info.is_picture:
             return (0.0,)
-        if not info.has_video:
+        if not info.has_video or self.frames == 0:
             return ()
         grid = self.grid(info)
         return tuple(grid.middle(min(start + k, grid.count - 1)) for k in self.offsets(info))

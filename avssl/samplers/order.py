@@ -50,9 +50,9 @@ class TemporalOrderTriple(Sampler):
     else a middle frame that hardly differs from an outer one would tell the label.
     """
 
-    tau_min: float = 0.5
+    shortest: float = 0.5
     """Seconds from the frame between to the outer ones, at least (15 frames in the paper)."""
-    tau_max: float = 2.0
+    longest: float = 2.0
     """Seconds between the outer frames, at most (60 frames in the paper)."""
     positives: float = 0.5
     """Share of triples that are in order; 0.25 was best in the paper (§4.1)."""
@@ -63,14 +63,14 @@ class TemporalOrderTriple(Sampler):
 
     def __post_init__(self) -> None:
         check(
-            0 < 2 * self.tau_min <= self.tau_max,
-            f"tau_min {self.tau_min} s, tau_max {self.tau_max} s: must be 0 < 2 · tau_min ≤ tau_max",
+            0 < 2 * self.shortest <= self.longest,
+            f"shortest {self.shortest} s, longest {self.longest} s: must be 0 < 2 · shortest ≤ longest",
         )
         check(0 <= self.positives <= 1, f"positives {self.positives}: must be a share from 0 to 1")
 
     def _limits(self, grid: Grid) -> tuple[int, int]:
-        near = max(1, grid.steps(self.tau_min))
-        return near, max(2 * near, math.floor(self.tau_max * grid.rate + 1e-6))
+        near = max(1, grid.steps(self.shortest))
+        return near, max(2 * near, math.floor(self.longest * grid.rate + 1e-6))
 
     def unfit(self, info: MediaInfo) -> str:
         """Why this file cannot be cut so, or ''."""

@@ -1,13 +1,13 @@
-"""Samplers made of samplers: a curriculum, and the null test of a frozen clip."""
+"""Samplers made of samplers: a curriculum, and the null tests that take the signal away."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from avssl.core import MediaInfo, Plan, Rng, Sampler
-from avssl.samplers.grid import check, grid_of
+from avssl.core import MediaInfo, Plan, Rng, Sampler, Span, Unfit
+from avssl.samplers.grid import Starts, check, grid_of, sounding_starts, too_short
 
-__all__ = ["Frozen", "Stages"]
+__all__ = ["ForeignSound", "Frozen", "Stages"]
 
 
 @dataclass(frozen=True)
@@ -87,3 +87,52 @@ class Frozen(Sampler):
             instants.append(0.0 if file.is_picture else grid.middle(int(share * grid.count)))
         spans = tuple(replace(s, times=(instants[s.file],) * len(s.times)) for s in plan.spans)
         return replace(plan, spans=spans)
+
+
+@dataclass(frozen=True)
+class ForeignSound(Sampler):
+    """Null test: the plan of another sampler with all its sound from one other file; frames and labels stay.
+
+    Every stretch starts at a place drawn anew, so that not even the place in the file says anything of the label. What
+    is asked of pictures and sound together must end at chance.
+    """
+
+    sampler: Sampler
+    """Whose plan it is."""
+
+    @property
+    def others(self) -> int:
+        """What the sampler asks for, and at least one."""
+        return max(1, self.sampler.others)
+
+    def at(self, epoch: int) -> Sampler:
+        """The same with the sampler of an epoch."""
+        return ForeignSound(self.sampler.at(epoch))
+
+    def unfit(self, info: MediaInfo) -> str:
+        """Why the sampler cannot cut this file, or ''."""
+        return self.sampler.unfit(info)
+
+    def __call__(self, info: MediaInfo, rng: Rng, /) -> Plan:
+        """Draw a plan.
+
+        Raises:
+            Unfit: the sampler cannot cut the file; or there is no other one, or its sound is too short.
+            ValueError: the sampler cuts no sound.
+        """
+        if not info.others:
+            raise Unfit("sound of another file is asked for, and info.others is empty: give one")
+        plan = self.sampler(info, rng)
+        check(
+            any(s.sound for s in plan.spans), f"{self.sampler} cuts no sound: give it some, or leave ForeignSound out"
+        )
+        return replace(plan, spans=tuple(self._exchanged(s, info.others[0], rng) for s in plan.spans))
+
+    def _exchanged(self, span: Span, other: MediaInfo, rng: Rng) -> Span:
+        if span.sound is None:
+            return span
+        grid = grid_of(other, sample_rate=span.sound.rate)
+        starts = sounding_starts(other, grid, Starts(0, grid.count - 1), span.sound.duration, span.sound.rate)
+        if not len(starts):
+            raise Unfit(too_short(other.sound_duration, span.sound.duration, "of sound in the other file"))
+        return replace(span, sound=replace(span.sound, start=grid.edge(starts.draw(rng))), sound_file=1)

@@ -40,11 +40,10 @@ class AudioOffset(SoundingSampler):
     """Share of examples whose sound comes from another file."""
     paired: bool = False
     """Whether an example shows the same frames twice (S = 2), in sync and not, in a coin's order; labels are pairs."""
-    foreign: bool = False
-    """Null test: whether all sound comes from one other file, that said to be in sync too. Must end at chance."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check(self.frames >= 1, f"frames {self.frames}: sound is in sync with 1 or more")
         check(self.sound is not None, "sound None: this sampler asks for sound; give its seconds")
         check(
             self.shifted >= 0 and self.other >= 0 and 0 < self.shifted + self.other <= 1,
@@ -58,7 +57,7 @@ class AudioOffset(SoundingSampler):
     @property
     def others(self) -> int:
         """One further file, if sound of others is asked for."""
-        return int(self.foreign or self.other > 0)
+        return int(self.other > 0)
 
     def _shifts(self, info: MediaInfo) -> tuple[int, int]:
         """The least and the greatest shift, in frames."""
@@ -109,19 +108,13 @@ class AudioOffset(SoundingSampler):
         for needed in info.others[: self.others]:
             self.require(needed)
         own = self._pair(info, rng)
-        else_ = self._pair(info.others[0], rng) if self.others else own
+        foreign = self._pair(info.others[0], rng)[0] if self.others else 0
         chance = rng.random()
         if self.paired:
             chance *= self.shifted + self.other
         kind = _SHIFTED if chance < self.shifted else _OTHER if chance < self.shifted + self.other else _NONE
-        span = self.cut(info, own[0])
-        true = self._listen(span, info, else_[0], 1) if self.foreign else span
-        if self.foreign:
-            false = self._listen(span, info, else_[1], 1)
-        else:
-            false = (
-                self._listen(span, info, own[1], None) if kind == _SHIFTED else self._listen(span, info, else_[0], 1)
-            )
+        true = self.cut(info, own[0])
+        false = self._listen(true, info, own[1], None) if kind == _SHIFTED else self._listen(true, info, foreign, 1)
         if not self.paired:
             chosen = true if kind == _NONE else false
             return Plan(spans=(chosen,), labels={"in_sync": int(kind == _NONE), "negative": kind})

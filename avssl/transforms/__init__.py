@@ -3,6 +3,7 @@
 from avssl.transforms.base import Chain, Scope, Transform
 from avssl.transforms.colour import Blur, ChannelSplit, ColourJitter, Grey, Solarise
 from avssl.transforms.noise import Noise
+from avssl.transforms.sound import FrequencyMask, Gain, SoundNoise, TimeMask
 from avssl.transforms.space import CentreCrop, FrameCropJitter, RandomCrop, RandomResizedCrop, ThreeCrop
 from avssl.transforms.turn import HorizontalFlip, Rotate90
 
@@ -13,6 +14,8 @@ __all__ = [
     "ChannelSplit",
     "ColourJitter",
     "FrameCropJitter",
+    "FrequencyMask",
+    "Gain",
     "Grey",
     "HorizontalFlip",
     "Noise",
@@ -21,6 +24,8 @@ __all__ = [
     "Rotate90",
     "Scope",
     "Solarise",
+    "SoundNoise",
     "ThreeCrop",
+    "TimeMask",
     "Transform",
 ]

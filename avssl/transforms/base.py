@@ -107,8 +107,8 @@ class Chain(Transform):
     """Transforms one after the other, as `a | b` makes it.
 
     Raises:
-        ValueError: crops, which are made while decoding, come after transforms of pixels; or a mirror image after a
-            rotation, whose label it would falsify.
+        ValueError: after `Rotate90` comes a mirror image, which would falsify its label, or a crop, which is made while
+            decoding and so before it.
     """
 
     transforms: tuple[Transform, ...]
@@ -117,17 +117,12 @@ class Chain(Transform):
     def __post_init__(self) -> None:
         parts = named_uniquely([p for t in self.transforms for p in t.parts])
         object.__setattr__(self, "transforms", parts)
-        later = ""
-        for part in parts:
-            if isinstance(part, SpaceTransform) and later:
-                raise ValueError(
-                    f"{type(part).__name__} crops while decoding, so it cannot come after {later}: write it first"
-                )
-            if not isinstance(part, SpaceTransform):
-                later = type(part).__name__
         names = [type(p).__name__ for p in parts]
-        if "Rotate90" in names and "HorizontalFlip" in names[names.index("Rotate90") :]:
-            raise ValueError("HorizontalFlip after Rotate90 turns 90° into 270° and falsifies the label: flip first")
+        after = parts[names.index("Rotate90") + 1 :] if "Rotate90" in names else ()
+        for part in after:
+            name = type(part).__name__
+            require(name != "HorizontalFlip", "HorizontalFlip after Rotate90 turns 90° into 270°: write it before")
+            require(not isinstance(part, SpaceTransform), f"{name} crops while decoding: write it before Rotate90")
 
     @property
     def parts(self) -> tuple[Part, ...]:

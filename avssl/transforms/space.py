@@ -67,7 +67,7 @@ def _scaled(size: tuple[int, int], short: float, height: float, width: float) ->
     return min(1.0, tall), min(1.0, wide)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Sized(SpaceTransform):
     size: int | tuple[int, int]
     """Of the result, pixels: the side of a square, or height and width."""
@@ -130,22 +130,24 @@ def _shaped(ratio: float, height: float, width: float) -> tuple[float, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class RandomCrop(_Sized):
-    """The shorter side is scaled to `short` pixels, then `size` is cut at a random place.
+    """The shorter side is scaled to `short_side` pixels, then `size` is cut at a random place.
 
     A size that is larger than the scaled frame becomes the largest crop of that shape.
     """
 
-    short: int | tuple[int, int]
+    short_side: int | tuple[int, int]
     """Of the scaled frame's shorter side, pixels; of two limits, one in between is drawn."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         low, high = self._limits()
-        require(0 < low <= high, f"short {self.short}: must be > 0 pixels, limits in rising order")
-        require(min(_pair(self.size)) <= low, f"size {self.size} does not fit into short {self.short}: raise short")
+        require(0 < low <= high, f"short_side {self.short_side}: must be > 0 pixels, limits in rising order")
+        require(
+            min(_pair(self.size)) <= low, f"size {self.size} does not fit into short_side {self.short_side}: raise it"
+        )
 
     def _limits(self) -> tuple[int, int]:
-        return (self.short, self.short) if isinstance(self.short, int) else self.short
+        return (self.short_side, self.short_side) if isinstance(self.short_side, int) else self.short_side
 
     def draw(self, plan: Plan, info: MediaInfo, rng: Rng, /) -> Plan:
         """The plan with boxes and sizes."""
@@ -167,14 +169,14 @@ class RandomCrop(_Sized):
 class CentreCrop(_Sized):
     """A crop in the middle; nothing is drawn: for evaluation."""
 
-    short: int | None = None
+    short_side: int | None = None
     """Pixels that the shorter side is scaled to first; None: the largest crop with the shape of `size`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(
-            self.short is None or min(_pair(self.size)) <= self.short,
-            f"size {self.size} does not fit into short {self.short}: raise short",
+            self.short_side is None or min(_pair(self.size)) <= self.short_side,
+            f"size {self.size} does not fit into short_side {self.short_side}: raise it",
         )
 
     def draw(self, plan: Plan, info: MediaInfo, rng: Rng, /) -> Plan:
@@ -182,7 +184,11 @@ class CentreCrop(_Sized):
         size = _pair(self.size)
 
         def box(_: int, height: float, width: float) -> Box:
-            small = _largest(size, height, width) if self.short is None else _scaled(size, self.short, height, width)
+            small = (
+                _largest(size, height, width)
+                if self.short_side is None
+                else _scaled(size, self.short_side, height, width)
+            )
             return _box((1 - small[0]) / 2, (1 - small[1]) / 2, *small)
 
         spans = list(plan.spans)
