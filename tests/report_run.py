@@ -136,7 +136,8 @@ def score(encoder: str, value: float, half: float | None = 0.06, **more: Any) ->
     known = {"low": value - half, "high": value + half} if half is not None else {}
     return {
         "encoder": encoder, "protocol": "linear probe", "metric": "top-1", "label": "motion", "value": value, **known,
-        "interval": "bootstrap over test items", "n_train": 600, "n_test": 200, "chance": 0.125, "seed": 0, "settings": {"clips": 4},
+        "interval": "bootstrap over test items", "n_train": 600, "n_test": 200, "chance": 0.125, "seed": 0,
+        "settings": {"clips": 4},
     } | more  # fmt: skip
 
 
@@ -180,8 +181,9 @@ def write_evaluation(run: Path) -> None:
 def write_config(run: Path) -> None:
     """config.json as `start` writes it."""
     about = {
-        "recipe": "pace.py", "command": f"python recipes/pace.py --train.epochs 10 --train.out {run}", "avssl": "0.1.0", "torch": "2.14.1",
-        "python": "3.11.9", "hardware": "8 CPU cores (x86_64), 8 threads", "ranks": 1, "started": "2026-02-03 04:05:06",
+        "recipe": "pace.py", "command": f"python recipes/pace.py --train.epochs 10 --train.out {run}",
+        "avssl": "0.1.0", "torch": "2.14.1", "python": "3.11.9", "ranks": 1,
+        "hardware": "8 CPU cores (x86_64), 8 threads", "started": "2026-02-03 04:05:06",
     }  # fmt: skip
     content = {
         "data": {"root": None, "split": "train"},

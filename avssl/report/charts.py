@@ -47,7 +47,6 @@ def chart(
     low: float | None = None,
     high: float | None = None,
     percent: bool = False,
-    log: bool = False,
     size: tuple[float, float] = (348, 190),
 ) -> str:
     """A chart of `size` pixels as an `<svg>` element; `key` keeps its inner names apart from other charts'."""
@@ -66,8 +65,6 @@ def chart(
     axes.set_axisbelow(True)
     axes.set_xlabel(x_label, color=MUTED, fontsize=8, labelpad=3)
     axes.margins(x=0.02, y=0.08)
-    if log and all(np.all(line.y[np.isfinite(line.y)] > 0) for line in lines):
-        axes.set_yscale("log")
     if low is not None or high is not None:
         axes.set_ylim(low, high)
     _ticks(axes, percent=percent)
@@ -85,21 +82,16 @@ def _draw(axes: Any, line: Line) -> None:
 
 
 def _ticks(axes: Any, *, percent: bool) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: number(v)))
-    if axes.get_yscale() == "linear":
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
-    else:
-        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.yaxis.set_major_formatter(FuncFormatter(_tick_text(axes, percent=percent)))
 
 
 def _tick_text(axes: Any, *, percent: bool) -> Callable[[float, object], str]:
     """The same number of decimals on every tick of the vertical axis, as many as their distance needs."""
-    if axes.get_yscale() != "linear":
-        return lambda value, _: number(value, 2)
     ticks = axes.get_yticks() * (100 if percent else 1)
     step = float(ticks[1] - ticks[0]) if len(ticks) > 1 else 1.0
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))

@@ -78,7 +78,7 @@ def probe_panels(metrics: Metrics) -> list[Panel]:
             Panel(
                 title="probes" if len(names) <= len(SERIES) else f"probes {start + 1} – {start + len(group)}",
                 last="",
-                svg=chart(lines, key=f"probe{start}", percent=shares, low=0 if shares else None, size=(590, 250)),
+                svg=chart(lines, key=f"probe{start}", percent=shares, low=0 if shares else None, size=(450, 230)),
                 spoken="; ".join(
                     f"{line.name}: from {number(float(line.y[0]))} to {number(float(line.y[-1]))}" for line in lines
                 ),

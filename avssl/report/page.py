@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from avssl.report.curves import curve_panels, probe_panels, speed_panels
-from avssl.report.pixels import data_uri, envelope, frames_of, spectrogram, strip
+from avssl.report.pixels import data_uri, envelope, frames_of, spectrogram, strip, thin_out
 from avssl.report.reading import Draw, Drawn, Metrics, RunFiles, read_run
 from avssl.report.scores import Table, tables
 from avssl.report.sheet import caption, extent, is_still, rate_of
@@ -208,16 +208,16 @@ def _neighbours(files: RunFiles) -> list[dict[str, Any]]:
         return []
     found, rows = files.neighbours, []
     for strips, labels, paths in zip(found.strips, found.labels, found.paths, strict=True):
-        pictures = [data_uri(strip(np.asarray(frames, dtype=np.uint8), height=88)) for frames in strips]
+        kept = thin_out(strips.shape[1], 4)  # more would be too small to be seen beside one another
+        pictures = [data_uri(strip(np.asarray(frames[kept], dtype=np.uint8), height=88)) for frames in strips]
         nearest = [
             {"label": label, "path": path, "picture": picture, "same": label == labels[0], "rank": i + 1}
             for i, (label, path, picture) in enumerate(zip(labels[1:], paths[1:], pictures[1:], strict=True))
         ]
         hits = sum(n["same"] is True for n in nearest)
-        count = strips.shape[1]
         rows.append(
             {
-                "count": count,
+                "count": len(kept),
                 "label": labels[0],
                 "path": paths[0],
                 "picture": pictures[0],

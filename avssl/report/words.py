@@ -72,9 +72,10 @@ def brief(value: object, limit: int = 90) -> str:
 
 def _brief_list(values: list[object], limit: int) -> str:
     text = " · ".join(f"({brief(v, limit)})" if isinstance(v, list | tuple) else brief(v, limit) for v in values)
-    if len(values) <= 12 and len(text) <= limit:
+    leaves = list(_leaves(values))
+    if len(leaves) <= 12 and len(text) <= limit:
         return text
-    numbers = [v for v in _leaves(values) if isinstance(v, int | float)]
+    numbers = [v for v in leaves if isinstance(v, int | float)]
     shape, inner = [], values
     while isinstance(inner, list) and inner:
         shape.append(str(len(inner)))
