@@ -52,14 +52,12 @@ class Classify(Task):
         """The head's answer, (B, K) or (B, S, K)."""
         x = encoded(self.encoder, batch.clips, over_time=self.head.over_time)
         if not isinstance(self.sound, Encoder):
-            y: Tensor = self.head(x)
-            return y
+            alone: Tensor = self.head(x)
+            return alone
         sound = encoded(self.sound, batch.clips, over_time=self.head.over_time)
-        if self.head.over_time:
-            y = self.head(x, sound)
-        else:
-            y = self.head(torch.cat((x, sound), dim=-1))
-        return y
+        streams = (x, sound) if self.head.over_time else (torch.cat((x, sound), dim=-1),)
+        both: Tensor = self.head(*streams)
+        return both
 
     def forward(self, batch: Example) -> dict[str, Tensor]:
         """Loss and accuracy."""

@@ -1,0 +1,152 @@
+"""The whole zoo on tiny inputs: shapes, pictures as T = 1, input types, and what normalisation may not change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from avssl import encoders as zoo
+from avssl.encoders import Encoder, FrameEncoder
+
+FRAME: dict[str, tuple[Callable[[], Encoder], int]] = {
+    "resnet18": (zoo.resnet18, 512),
+    "resnet18 small group": (lambda: zoo.resnet18(stem="small", norm="group"), 512),
+    "resnet50": (zoo.resnet50, 2048),
+    "alexnet": (lambda: zoo.alexnet(last="fc6"), 4096),
+    "alexnet local": (lambda: zoo.alexnet(last="pool5", norm="local"), 256),
+    "alexnet local and batch": (lambda: zoo.alexnet(last="pool5", norm="local and batch"), 256),
+    "tiny_resnet": (zoo.tiny_resnet, 128),
+}
+CLIP: dict[str, tuple[Callable[[], Encoder], int]] = {
+    "r3d_18": (zoo.r3d_18, 512),
+    "mc3_18": (zoo.mc3_18, 512),
+    "r2plus1d_18": (zoo.r2plus1d_18, 512),
+    "r3d_10": (zoo.r3d_10, 512),
+    "r2plus1d_10": (zoo.r2plus1d_10, 512),
+    "s3d": (zoo.s3d, 1024),
+    "c3d": (lambda: zoo.c3d(width=8), 64),
+    "tiny_r2plus1d": (zoo.tiny_r2plus1d, 128),
+    "tiny_r2plus1d group": (lambda: zoo.tiny_r2plus1d(norm="group", width=24), 192),
+}
+SOUND: dict[str, tuple[Callable[[], Encoder], int]] = {
+    "sound_resnet18": (zoo.sound_resnet18, 512),
+    "sound_vgg": (zoo.sound_vgg, 128),
+    "sound_vgg 8 kHz": (lambda: zoo.sound_vgg(sample_rate=8000, n_mels=32, hop=0.02, width=8), 64),
+}
+
+
+def frames(steps: int = 2, side: int = 67) -> Tensor:
+    return torch.rand(1, steps, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+
+def inputs(name: str) -> Tensor:
+    if name in SOUND:
+        return torch.randn(1, 2, 9001, generator=torch.Generator().manual_seed(1)) / 10
+    return frames() if name in FRAME else frames(8, 32)
+
+
+@pytest.mark.parametrize("name", [*FRAME, *CLIP, *SOUND])
+def test_shapes_and_agreement_of_the_three_views(name: str) -> None:
+    make, dim = (FRAME | CLIP | SOUND)[name]
+    encoder, x = make().eval(), inputs(name)
+    with torch.no_grad():
+        maps = encoder.features(x, encoder.taps)
+        vector, sequence = encoder(x), encoder.sequence(x)
+        middle = encoder.taps[1]
+        alone = encoder.features(x, [middle])
+    assert list(maps) == list(encoder.taps)
+    assert encoder.dim == dim
+    assert vector.shape == (1, dim)
+    assert maps[encoder.taps[-1]].shape[:2] == (1, dim)
+    assert all(m.ndim == (4 if name in SOUND else 5) for m in maps.values())
+    assert sequence.shape == (1, maps[encoder.taps[-1]].shape[2], dim)
+    torch.testing.assert_close(vector, sequence.mean(dim=1))
+    assert list(alone) == [middle]
+    torch.testing.assert_close(alone[middle], maps[middle])
+    assert vector.std() > 0
+
+
+@pytest.mark.parametrize("name", FRAME)
+def test_a_picture_equals_the_same_picture_repeated(name: str) -> None:
+    encoder, x = FRAME[name][0]().eval(), frames(1)
+    assert isinstance(encoder, FrameEncoder)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(x), encoder(x.expand(1, 4, 3, 67, 67)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [zoo.tiny_r2plus1d, zoo.tiny_resnet])
+def test_whole_numbers_and_fractions_agree_and_grey_is_three_equal_channels(make: Callable[[], Encoder]) -> None:
+    encoder = make().eval()
+    whole = torch.randint(0, 256, (2, 4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    grey = whole[:, :, :1]
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(whole), encoder(whole / 255), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(encoder(grey), encoder(grey.expand_as(whole)), rtol=1e-4, atol=1e-5)
+
+
+def test_input_is_normalised_with_the_statistics_of_the_data_set() -> None:
+    encoder = zoo.resnet18()
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 1, 3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).view(1, 1, 3, 1, 1)
+    torch.testing.assert_close(encoder.prepare(mean.expand(1, 1, 3, 4, 4)), torch.zeros(1, 3, 4, 4))
+    torch.testing.assert_close(encoder.prepare((mean + std).expand(1, 1, 3, 4, 4)), torch.ones(1, 3, 4, 4))
+
+
+def test_motion_is_seen_by_clip_networks_only() -> None:
+    x = frames(8, 32)
+    shuffled = x.flip(1)
+    with torch.no_grad():
+        two, three = zoo.tiny_resnet().eval(), zoo.tiny_r2plus1d().eval()
+        torch.testing.assert_close(two(x), two(shuffled), rtol=1e-4, atol=1e-5)
+        assert (three(x) - three(shuffled)).abs().max() > 1e-3
+
+
+def test_group_normalisation_keeps_clips_apart() -> None:
+    encoder = zoo.tiny_r2plus1d(norm="group").train()
+    x = torch.rand(3, 4, 3, 32, 32)
+    torch.testing.assert_close(encoder(x)[:1], encoder(x[:1]), rtol=1e-4, atol=1e-5)
+
+
+def test_factored_convolutions_equal_three_dimensional_ones() -> None:
+    from avssl.encoders.tiny import _Spatial, _Temporal
+
+    x = torch.rand(2, 3, 5, 8, 8)
+    space, time = _Spatial(3, 4, stride=2), _Temporal(3, 4, stride=2)
+    conv = torch.nn.functional.conv3d
+    wanted = conv(x, space.weight[:, :, None], stride=(1, 2, 2), padding=(0, 1, 1))
+    torch.testing.assert_close(space(x), wanted, rtol=1e-4, atol=1e-5)
+    wanted = conv(x, time.weight[..., None], stride=(2, 1, 1), padding=(1, 0, 0))
+    torch.testing.assert_close(time(x), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_log_mel_finds_the_tone_at_its_instant_and_ignores_loudness() -> None:
+    front = zoo.LogMel(sample_rate=16000, n_mels=64, hop=0.01)
+    t = torch.arange(16000) / 16000
+    tone = torch.sin(2 * torch.pi * 1000 * t) * ((t >= 0.5) & (t < 0.6))
+    y = front(tone.view(1, 1, -1))[0, 0]
+    assert y.shape == (101, 64)
+    step, band = divmod(int(y.argmax()), 64)
+    assert 50 <= step <= 60
+    # 64 bands equally wide on the HTK mel scale up to 8 kHz: 1000 Hz = 1000 mel of 2840, in band 1000 / 2840 · 65 − 1.
+    assert band == pytest.approx(1000 / 2840 * 65 - 1, abs=1)
+    loud = torch.randn(1, 1, 16000, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(front(0.5 * loud), front(loud), rtol=1e-2, atol=1e-2)
+    assert front(torch.zeros(1, 2, 16000)).abs().max() == 0
+    assert front(loud.expand(1, 2, -1)).isfinite().all()
+
+
+def test_errors_name_the_value() -> None:
+    encoder = zoo.tiny_r2plus1d()
+    with pytest.raises(ValueError, match=r"stage9.*stage4"):
+        encoder.features(frames(), ["stage9"])
+    with pytest.raises(ValueError, match=r"\(2, 3, 32, 32\)"):
+        encoder(torch.rand(2, 3, 32, 32))
+    with pytest.raises(ValueError, match="width 12"):
+        zoo.tiny_r2plus1d(width=12)
+    with pytest.raises(ValueError, match="n_mels 8"):
+        zoo.sound_vgg(n_mels=8)
+    with pytest.raises(ValueError, match="100 samples"):
+        zoo.sound_vgg()(torch.zeros(1, 1, 100))
