@@ -72,7 +72,7 @@ def test_no_draws_is_told_with_its_remedy(tmp_path: Path) -> None:
         contact_sheet([])
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 5, 7), (3, 2, 16, 16), (40, 3, 9, 300), (2, 3, 300, 9)])
+@pytest.mark.parametrize("shape", [(1, 1, 5, 7), (3, 2, 16, 16), (40, 3, 9, 30), (2, 3, 90, 9)])
 @pytest.mark.parametrize("kind", ["uint8", "float32"])
 def test_frames_of_any_shape_can_be_shown(shape: tuple[int, ...], kind: str) -> None:
     video = (np.random.default_rng(0).random(shape) * (255 if kind == "uint8" else 1)).astype(kind)
