@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from avssl.core import Sampler
 from avssl.data.clips import Clips
@@ -38,6 +39,14 @@ class Data:
     toybox: Toybox = field(default_factory=Toybox)
     """The toybox to make, where no root is given."""
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Data:
+        """The choice that a run's `config.json` tells of; what it does not tell is as by default."""
+        known = _known(cls, values)
+        if known.get("root") is not None:
+            known["root"] = Path(known["root"])
+        return cls(**known | {"toybox": Toybox(**_known(Toybox, values.get("toybox", {})))})
+
     def source(self) -> Path:
         """The folder or manifest, made first if it is the toybox."""
         return self.root if self.root is not None else make_toybox(self.toybox)
@@ -68,3 +77,9 @@ class Data:
             )
         held_out = of(self.held_out) if everything.where(split=self.held_out).items else None
         return replace(of(self.splits), held_out=held_out)
+
+
+def _known(kind: type[Data] | type[Toybox], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those values that are fields of a dataclass; where they are tuples, JSON has lists."""
+    names = {f.name for f in fields(kind)}
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in names}

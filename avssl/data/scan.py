@@ -159,7 +159,7 @@ def _encoded(stamp: _Stamp, found: MediaInfo | MediaError) -> dict[str, Any]:
 def _decoded(path: Path, row: dict[str, Any]) -> MediaInfo | MediaError:
     if "info" not in row:
         return MediaError(path, row["what"], row["remedy"])
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in row["info"].items()}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row["info"].items()}
     return MediaInfo(**fields)
 
 

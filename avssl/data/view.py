@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from avssl.core import Sampler
 from avssl.samplers import UniformClips
@@ -32,6 +34,11 @@ class View:
     def short_side(self) -> int:
         """Pixels of the frame's shorter side before the crop: 8/7 of it, as 128 for 112 and 256 for 224."""
         return round(self.size * 8 / 7)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> View:
+        """The view that a run's `config.json` tells of; what it does not tell is as by default."""
+        return cls(**{f.name: values[f.name] for f in fields(View) if f.name in values})
 
     def evaluation(self, clips: int, *, modality: str = "video") -> tuple[Sampler, Transform]:
         """Clips evenly spread over the item and the centre crop, of its frames or of its sound."""

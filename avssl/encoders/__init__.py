@@ -1,6 +1,7 @@
 """The zoo: networks for pictures, clips and sound behind one face, their weights in files, and heads."""
 
 from avssl.encoders.base import ClipEncoder, Encoder, FrameEncoder, Modality, Origin, Trunk
+from avssl.encoders.choice import SoundNet, VideoNet
 from avssl.encoders.clip import c3d, mc3_18, r2plus1d_10, r2plus1d_18, r3d_10, r3d_18, s3d
 from avssl.encoders.frame import alexnet, resnet18, resnet50
 from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, Projector
@@ -30,7 +31,9 @@ __all__ = [
     "PairwiseHead",
     "Projector",
     "SoundEncoder",
+    "SoundNet",
     "Trunk",
+    "VideoNet",
     "alexnet",
     "c3d",
     "from_torchvision",

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,6 @@ from avssl.data import Catalogue, Data, View, catalogue
 from avssl.encoders import Encoder, load_encoder
 from avssl.evaluation.evaluate import Evaluation, Findings, evaluate
 from avssl.evaluation.scores import Score, scores_table
-from avssl.media.toybox import Toybox
 from avssl.training import Run
 
 __all__ = ["Trained", "evaluate_runs", "load_trained", "transfer"]
@@ -60,24 +59,9 @@ def load_trained(path: Path) -> Trained:
     return Trained(
         folder=path if path.is_dir() else path.with_name(f"{path.stem}-evaluation"),
         encoders=encoders,
-        view=View(**_known(View, values | values.get("view", {}))),
-        data=_data(values.get("data", {})),
+        view=View.from_json(values.get("view", {})),
+        data=Data.from_json(values.get("data", {})),
     )
-
-
-def _known(kind: type[View] | type[Data] | type[Toybox], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those values that are fields of a dataclass; JSON has lists where the fields are tuples."""
-    names = {f.name for f in fields(kind)}
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in names}
-
-
-def _data(values: Mapping[str, Any]) -> Data:
-    """The data of a run, as its `config.json` tells them."""
-    known = _known(Data, values)
-    if root := known.pop("root", None):
-        known["root"] = Path(root)
-    known["toybox"] = Toybox(**_known(Toybox, known.get("toybox", {})))
-    return Data(**known)
 
 
 def evaluate_runs(

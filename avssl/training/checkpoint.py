@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from avssl.training.start import Run
@@ -34,7 +34,7 @@ def save(run: Run, task: nn.Module, optimiser: torch.optim.Optimizer, *, step: i
     if run.ranks.first and partial.exists():
         shutil.rmtree(partial)
     run.ranks.wait()
-    dcp.save(_state(task, optimiser, step), checkpoint_id=partial, no_dist=run.ranks.world == 1)
+    state_dict_saver.save(_state(task, optimiser, step), checkpoint_id=partial, no_dist=run.ranks.world == 1)
     if run.ranks.first:
         if final.exists():
             shutil.rmtree(final)
@@ -50,7 +50,7 @@ def restore(run: Run, task: nn.Module, optimiser: torch.optim.Optimizer) -> int:
     if path is None:
         return 0
     state = _state(task, optimiser, 0)
-    dcp.load(state, checkpoint_id=path, no_dist=run.ranks.world == 1)
+    state_dict_loader.load(state, checkpoint_id=path, no_dist=run.ranks.world == 1)
     set_state_dict(task, optimiser, model_state_dict=state["task"], optim_state_dict=state["optimiser"])
     return int(state["step"])
 

@@ -31,8 +31,8 @@ def write_draws(folder: Path, clips: Clips, *, count: int = 8) -> None:
     (folder / "draws.json").write_text(json.dumps(rows, indent=1))
 
 
-def _arrays(example: Example) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {}
+def _arrays(example: Example) -> dict[str, Any]:
+    arrays: dict[str, Any] = {}
     for s, clip in enumerate(example.clips):
         if clip.video is not None:
             video = clip.video[0]

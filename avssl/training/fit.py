@@ -93,7 +93,7 @@ class _Loop:
         cuda = self.run.device.type == "cuda"
         if self.run.ranks.world > 1:
             if cuda:  # gloo has no synchronised batch norm
-                module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+                module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
             module = DistributedDataParallel(module, device_ids=[self.run.ranks.local] if cuda else None)
         if self.train_as.compile:
             module.compile()
@@ -182,7 +182,7 @@ class _Loop:
             with self.forward.no_sync() if several else nullcontext():  # type: ignore[operator]
                 with torch.autocast(self.run.device.type, torch.bfloat16, enabled=train.precision == "bfloat16"):
                     out: dict[str, Tensor] = self.forward(batch)
-                (out["loss"] / train.accumulate).backward()
+                torch.autograd.backward(out["loss"] / train.accumulate)
             for name, value in out.items():
                 summed[name] = summed.get(name, torch.zeros_like(value.detach())) + value.detach() / train.accumulate
         if train.clip_norm is not None:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 
 import avssl
+from avssl.data import View
 from avssl.training.choice import Train
 from avssl.training.ranks import Ranks, join
 
@@ -66,7 +67,7 @@ def start(config: HasTrain) -> Run:
     run = Run(
         folder=folder,
         train=train,
-        device=torch.device(device, ranks.local if device == "cuda" else None),
+        device=torch.device("cuda", ranks.local) if device == "cuda" else torch.device("cpu"),
         ranks=ranks,
     )
     if ranks.first:
@@ -107,6 +108,8 @@ def _prepare(run: Run, config: HasTrain) -> None:
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
     content = plain(config) | {"run": about}
+    if isinstance(config, View):  # so that an evaluation cuts clips like those that the encoder knows
+        content["view"] = {f.name: plain(getattr(config, f.name)) for f in dataclasses.fields(View)}
     (run.folder / "config.json").write_text(json.dumps(content, indent=2))
 
 

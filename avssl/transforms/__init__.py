@@ -6,6 +6,7 @@ from avssl.transforms.noise import Noise
 from avssl.transforms.sound import FrequencyMask, Gain, SoundNoise, TimeMask
 from avssl.transforms.space import CentreCrop, FrameCropJitter, RandomCrop, RandomResizedCrop, ThreeCrop
 from avssl.transforms.turn import HorizontalFlip, Rotate90
+from avssl.transforms.views import contrastive_views
 
 __all__ = [
     "Blur",
@@ -28,4 +29,5 @@ __all__ = [
     "ThreeCrop",
     "TimeMask",
     "Transform",
+    "contrastive_views",
 ]

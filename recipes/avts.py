@@ -1,0 +1,60 @@
+"""AVTS: sound and frames of one instant lie close, others apart.  Korbar et al., NeurIPS 2018, arXiv:1807.00230.
+
+python recipes/avts.py --data.root ~/audioset/videos --train.epochs 90
+"""
+
+from dataclasses import dataclass, field, replace
+
+from avssl.cli import cli
+from avssl.data import Data, View
+from avssl.encoders import Projector, SoundNet, VideoNet
+from avssl.evaluation import probes, transfer
+from avssl.losses import Margin
+from avssl.samplers import AudioOffset, Stages
+from avssl.tasks import Contrast, synchronised
+from avssl.training import Run, Train, fit, start
+from avssl.transforms import Gain, HorizontalFlip, RandomCrop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(View):
+    frames: int = 16
+    sound: float | None = 1.0
+    data: Data = field(default_factory=Data)
+    train: Train = field(default_factory=lambda: Train(epochs=40))
+    encoder: VideoNet = VideoNet.tiny_r2plus1d
+    sound_encoder: SoundNet = SoundNet.sound_vgg
+    hard_from: int = 20
+    """The epoch from which on a share of the negatives are hard: sound of the same file, shifted."""
+    hard: float = 0.25
+    """That share."""
+    shift: float = 1.0
+    """Seconds by which the sound of a hard negative is shifted, at least."""
+
+
+PAPER = Config(
+    frames=25,
+    size=224,
+    hard_from=50,
+    encoder=VideoNet.mc3_18,
+    train=Train(optimizer="sgd", lr=1e-2, weight_decay=1e-5, batch_size=64, epochs=90),
+)
+
+
+def main(c: Config) -> Run:
+    run = start(c)
+    hears = AudioOffset(frames=c.frames, step=c.step, sound=c.sound, sample_rate=c.sample_rate, min_shift=c.shift)
+    easy = replace(hears, shifted=0.0, other=0.5)
+    mixed = replace(hears, shifted=c.hard / 2, other=(1 - c.hard) / 2)
+    sampler = Stages(((0, easy), (c.hard_from, mixed)))
+    transform = RandomCrop(c.size, short_side=c.short_side) | HorizontalFlip() | Gain()
+    video, sound = c.encoder.build(), c.sound_encoder.build(sample_rate=c.sample_rate)
+    heads = Projector(video.dim, 128), Projector(sound.dim, 128)
+    policy, criterion = synchronised(), Margin(0.99)
+    task = Contrast(video, heads[0], sound=sound, sound_projector=heads[1], policy=policy, criterion=criterion)
+    fit(run, task, c.data.clips(sampler, transform), probes=probes(c.data, c))
+    return transfer(run, task.encoders(), c.data, c)
+
+
+if __name__ == "__main__":
+    cli(main, Config, paper=PAPER)

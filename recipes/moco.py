@@ -1,0 +1,58 @@
+"""MoCo v2: find the other view among the keys of a queue.  Chen et al., 2020, arXiv:2003.04297.
+
+python recipes/moco.py --data.root ~/pictures --train.epochs 200
+"""
+
+from dataclasses import dataclass, field
+
+from avssl.cli import cli
+from avssl.data import Data, View
+from avssl.encoders import Projector, SoundNet, VideoNet
+from avssl.evaluation import probes, transfer
+from avssl.losses import InfoNCE
+from avssl.samplers import RandomClips
+from avssl.tasks import Contrast, Momentum, Queue
+from avssl.training import Run, Train, fit, start
+from avssl.transforms import contrastive_views
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(View):
+    frames: int = 1
+    data: Data = field(default_factory=Data)
+    train: Train = field(default_factory=lambda: Train(epochs=30))
+    encoder: VideoNet | SoundNet = VideoNet.tiny_r2plus1d
+    temperature: float = 0.1
+    queue: int = 1024
+    """Keys that the queue holds."""
+    momentum: float = 0.99
+    """Share of the key encoder that a step keeps."""
+    blur: float = 0.0
+    """Probability of blurring a view; small pictures need none."""
+
+
+PAPER = Config(
+    size=224,
+    encoder=VideoNet.resnet50,
+    temperature=0.2,
+    queue=65536,
+    momentum=0.999,
+    blur=0.5,
+    train=Train(optimizer="sgd", lr=0.03, weight_decay=1e-4, batch_size=256, epochs=200),
+)
+
+
+def main(c: Config) -> Run:
+    run = start(c)
+    sampler = RandomClips(n=2, frames=c.frames, step=c.step, rate=c.rate, sound=c.sound, sample_rate=c.sample_rate)
+    transform = contrastive_views(c.size, strength=0.5, blur=c.blur)
+    encoder = c.encoder.build()
+    projector, negatives = Projector(encoder.dim, 128), Queue(c.queue)
+    criterion, target = InfoNCE(c.temperature), Momentum(c.momentum)
+    task = Contrast(encoder, projector, criterion=criterion, negatives=negatives, target=target)
+    fit(run, task, c.data.clips(sampler, transform), probes=probes(c.data, c))
+    return transfer(run, task.encoders(), c.data, c)
+
+
+if __name__ == "__main__":
+    cli(main, Config, paper=PAPER)

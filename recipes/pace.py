@@ -1,0 +1,48 @@
+"""Pace: how fast is this clip played?  Wang, Jiao and Liu, ECCV 2020, arXiv:2008.05861.
+
+python recipes/pace.py --data.root ~/ucf101/videos --train.epochs 100
+"""
+
+from dataclasses import dataclass, field
+
+from avssl.cli import cli
+from avssl.data import Data, View
+from avssl.encoders import EachHead, VideoNet
+from avssl.evaluation import probes, transfer
+from avssl.samplers import Pace
+from avssl.tasks import Classify
+from avssl.training import Run, Train, fit, start
+from avssl.transforms import ColourJitter, HorizontalFlip, RandomCrop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(View):
+    data: Data = field(default_factory=Data)
+    train: Train = field(default_factory=Train)
+    encoder: VideoNet = VideoNet.tiny_r2plus1d
+    paces: tuple[int, ...] = (1, 2, 3, 4)
+    """How many times faster than normal a clip may be played."""
+
+
+PAPER = Config(
+    size=112,
+    encoder=VideoNet.r2plus1d_10,
+    train=Train(
+        optimizer="sgd", lr=1e-3, weight_decay=5e-3, batch_size=30, epochs=180, schedule="steps", milestones=(60, 120)
+    ),
+)
+
+
+def main(c: Config) -> Run:
+    run = start(c)
+    sampler = Pace(paces=c.paces, frames=c.frames, step=c.step, rate=c.rate)
+    jitter = ColourJitter(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, p=0.8, scope="frame")
+    transform = RandomCrop(c.size, short_side=c.short_side) | HorizontalFlip() | jitter
+    encoder = c.encoder.build()
+    task = Classify(encoder, EachHead(encoder.dim, len(c.paces)), label="pace")
+    fit(run, task, c.data.clips(sampler, transform), probes=probes(c.data, c))
+    return transfer(run, task.encoders(), c.data, c)
+
+
+if __name__ == "__main__":
+    cli(main, Config, paper=PAPER)

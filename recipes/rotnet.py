@@ -1,0 +1,54 @@
+"""RotNet: by which quarter turn was this picture rotated?  Gidaris et al., ICLR 2018, arXiv:1803.07728.
+
+With `--frames 16` it is 3D-RotNet, Jing et al., 2018, arXiv:1811.11387.
+
+    python recipes/rotnet.py --data.root ~/pictures --train.epochs 50
+"""
+
+from dataclasses import dataclass, field
+
+from avssl.cli import cli
+from avssl.data import Data, View
+from avssl.encoders import EachHead, VideoNet
+from avssl.evaluation import probes, transfer
+from avssl.samplers import RandomClips
+from avssl.tasks import Classify
+from avssl.training import Run, Train, fit, start
+from avssl.transforms import HorizontalFlip, RandomCrop, Rotate90
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(View):
+    frames: int = 1
+    data: Data = field(default_factory=Data)
+    train: Train = field(default_factory=lambda: Train(batch_size=16))
+    encoder: VideoNet = VideoNet.tiny_r2plus1d
+
+
+PAPER = Config(
+    size=224,
+    encoder=VideoNet.alexnet,
+    train=Train(
+        optimizer="sgd",
+        lr=1e-2,
+        weight_decay=5e-4,
+        batch_size=192,
+        epochs=50,
+        schedule="steps",
+        milestones=(15, 30, 45),
+    ),
+)
+
+
+def main(c: Config) -> Run:
+    run = start(c)
+    sampler = RandomClips(frames=c.frames, step=c.step, rate=c.rate)
+    transform = RandomCrop(c.size, short_side=c.short_side) | HorizontalFlip() | Rotate90()
+    encoder = c.encoder.build()
+    task = Classify(encoder, EachHead(encoder.dim, 4), label="rotation")
+    fit(run, task, c.data.clips(sampler, transform), probes=probes(c.data, c))
+    return transfer(run, task.encoders(), c.data, c)
+
+
+if __name__ == "__main__":
+    cli(main, Config, paper=PAPER)

@@ -1,0 +1,53 @@
+"""Shuffle & Learn: are these three frames in order?  Misra, Zitnick and Hebert, ECCV 2016, arXiv:1603.08561.
+
+python recipes/shuffle_and_learn.py --data.root ~/ucf101/videos --train.epochs 100
+"""
+
+from dataclasses import dataclass, field
+
+from avssl.cli import cli
+from avssl.data import Data, View
+from avssl.encoders import ConcatHead, VideoNet
+from avssl.evaluation import probes, transfer
+from avssl.samplers import TemporalOrderTriple
+from avssl.tasks import Classify
+from avssl.training import Run, Train, fit, start
+from avssl.transforms import HorizontalFlip, RandomCrop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(View):
+    frames: int = 8
+    data: Data = field(default_factory=Data)
+    train: Train = field(default_factory=lambda: Train(epochs=60))
+    encoder: VideoNet = VideoNet.tiny_resnet
+    longest: float = 1.0
+    """Seconds from the first to the last frame of a triple, at most."""
+    shortest: float = 0.2
+    """Seconds between the middle frame, or what stands in for it, and the others, at least."""
+    positives: float = 0.5
+    """Share of the triples that are in order."""
+
+
+PAPER = Config(
+    size=224,
+    encoder=VideoNet.alexnet,
+    longest=2.0,
+    shortest=0.5,
+    positives=0.25,
+    train=Train(optimizer="sgd", lr=1e-3, weight_decay=5e-4, batch_size=128, epochs=100),
+)
+
+
+def main(c: Config) -> Run:
+    run = start(c)
+    sampler = TemporalOrderTriple(tau_max=c.longest, tau_min=c.shortest, positives=c.positives)
+    transform = RandomCrop(c.size, short_side=c.short_side, scope="sample") | HorizontalFlip(scope="sample")
+    encoder = c.encoder.build()
+    task = Classify(encoder, ConcatHead(encoder.dim, 2, clips=3), label="in_order")
+    fit(run, task, c.data.clips(sampler, transform), probes=probes(c.data, c))
+    return transfer(run, task.encoders(), c.data, c)
+
+
+if __name__ == "__main__":
+    cli(main, Config, paper=PAPER)

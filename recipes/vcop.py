@@ -1,0 +1,47 @@
+"""VCOP: in which order did these three clips happen?  Xu et al., CVPR 2019.
+
+python recipes/vcop.py --data.root ~/ucf101/videos --train.epochs 300
+"""
+
+from dataclasses import dataclass, field
+
+from avssl.cli import cli
+from avssl.data import Data, View
+from avssl.encoders import PairwiseHead, VideoNet
+from avssl.evaluation import probes, transfer
+from avssl.samplers import ClipOrder
+from avssl.tasks import Classify
+from avssl.training import Run, Train, fit, start
+from avssl.transforms import RandomCrop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(View):
+    data: Data = field(default_factory=Data)
+    train: Train = field(default_factory=lambda: Train(epochs=60))
+    encoder: VideoNet = VideoNet.tiny_r2plus1d
+    clips: int = 3
+    """Clips to put in order; all their permutations are the classes."""
+    gap: int = 8
+    """Frames between one clip and the next."""
+
+
+PAPER = Config(
+    size=112,
+    encoder=VideoNet.r2plus1d_10,
+    train=Train(optimizer="sgd", lr=1e-3, weight_decay=5e-4, batch_size=8, epochs=300, schedule="constant"),
+)
+
+
+def main(c: Config) -> Run:
+    run = start(c)
+    sampler = ClipOrder(clips=c.clips, frames=c.frames, gap=c.gap, step=c.step, rate=c.rate)
+    transform = RandomCrop(c.size, short_side=c.short_side)  # each clip its own crop: position cannot tell the order
+    encoder = c.encoder.build()
+    task = Classify(encoder, PairwiseHead(encoder.dim, sampler.classes, clips=c.clips), label="order")
+    fit(run, task, c.data.clips(sampler, transform), probes=probes(c.data, c))
+    return transfer(run, task.encoders(), c.data, c)
+
+
+if __name__ == "__main__":
+    cli(main, Config, paper=PAPER)
