@@ -1,0 +1,156 @@
+"""Crop, scale and convert one decoded frame to RGB in one call of libswscale, straight into the result.
+
+PyAV's own reformatter cannot crop and allocates a frame each time, at several times the cost. libswscale is therefore
+called through the extension module of PyAV that is linked with it: the same code, with the interpreter lock released.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from ctypes import POINTER, c_char_p, c_int, c_int64, c_void_p
+from functools import cache
+from typing import Any
+
+import av.video.reformatter
+import numpy as np
+from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
+
+__all__ = ["Converter"]
+
+Pointers, Strides = c_void_p * 4, c_int * 4
+
+BILINEAR, AREA, ACCURATE = 2, 0x20, 0x40000  # SWS_BILINEAR, SWS_AREA, SWS_ACCURATE_RND
+UNSPECIFIED, FULL_RANGE = 2, 2  # AVCOL_SPC_UNSPECIFIED, AVCOL_RANGE_JPEG
+UNIT = 1 << 16  # 1.0 of contrast and saturation
+
+ROOM = 64
+"""The scaler may write up to so many bytes past the end of a line, so that lines get a place of their own."""
+
+
+@cache
+def _function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    library = ctypes.CDLL(av.video.reformatter.__file__)
+    function = library[name]
+    function.restype, function.argtypes = result, arguments
+    return function
+
+
+@cache
+def _layout(name: str) -> tuple[int, int, int, bool]:
+    """Number of a pixel format, log2 of its chroma subsampling across and down, and whether it can be cropped here."""
+    number = int(_function("av_get_pix_fmt", c_int, c_char_p)(name.encode()))
+    shape = VideoFormat(name, 64, 64)
+    across, down = (
+        6 - int(shape.chroma_width(64) or 64).bit_length() + 1,
+        6 - int(shape.chroma_height(64) or 64).bit_length() + 1,
+    )
+    planes = 1 + max(c.plane for c in shape.components)
+    plain = not (shape.has_palette or shape.is_bit_stream or shape.is_bayer) and (planes > 1 or across == down == 0)
+    known = bool(_function("sws_isSupportedInput", c_int, c_int)(number))
+    return number, across, down, plain and known
+
+
+@cache
+def _line_bytes(number: int, width: int, plane: int) -> int:
+    """How many bytes `width` pixels take in a line of a plane."""
+    return max(0, int(_function("av_image_get_linesize", c_int, c_int, c_int, c_int)(number, width, plane)))
+
+
+class Converter:
+    """Fills (3, H, W) uint8 arrays with crops of frames; keeps one scaler for each kind of conversion.
+
+    Shrinking averages over areas, enlarging is bilinear. The colours follow the matrix and the range that the frame
+    tells; one that tells none is taken for BT.601 in limited range, as FFmpeg does (grey ones: full range). Alpha is
+    dropped. An odd corner of a crop keeps its chroma in place.
+    """
+
+    def __init__(self) -> None:
+        self._scalers: dict[tuple[int, ...], int] = {}
+        self._free = _function("sws_freeContext", None, c_void_p)
+
+    def close(self) -> None:
+        """Give back the scalers."""
+        while self._scalers:
+            self._free(self._scalers.popitem()[1])
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __call__(self, frame: VideoFrame, crop: tuple[int, int, int, int], out: np.ndarray) -> None:
+        """Write the pixels (top, left, height, width) of a frame, scaled, into `out` (3, H, W) uint8, contiguous."""
+        if not _layout(frame.format.name)[3]:
+            frame = frame.reformat(format="rgb24")
+        top, left, height, width = crop
+        number, across, down, _ = _layout(frame.format.name)
+        pointers, strides = Pointers(), Strides()
+        for i, plane in enumerate(frame.planes[:4]):
+            lines, columns = (top >> down, left >> across << across) if i in {1, 2} else (top, left)
+            strides[i] = plane.line_size
+            pointers[i] = plane.buffer_ptr + lines * plane.line_size + _line_bytes(number, columns, i)
+        high, wide = out.shape[1:]
+        scaler = self._scaler(
+            number, height, width, high, wide, _chroma(left, across), _chroma(top, down), frame.colorspace, _full(frame)
+        )
+        line = -(-wide // ROOM) * ROOM
+        target = out if line == wide else np.empty((3, high, line), np.uint8)
+        red, green, blue = (target.ctypes.data + i * high * line for i in range(3))
+        scale = _function("sws_scale", c_int, c_void_p, Pointers, Strides, c_int, c_int, Pointers, Strides)
+        scale(scaler, pointers, strides, 0, height, Pointers(green, blue, red, None), Strides(line, line, line, 0))
+        if target is not out:
+            out[...] = target[:, :, :wide]
+
+    def _scaler(self, *key: int) -> int:
+        found = self._scalers.get(key)
+        if found is None:
+            found = self._scalers[key] = _new_scaler(*key)
+        return found
+
+
+def _chroma(offset: int, subsampling: int) -> int:
+    """Where the first chroma sample lies when a crop begins at `offset`, in 1/256 of a pixel of the crop."""
+    middle = (128 << subsampling) - 128
+    return middle - 256 * (offset % (1 << subsampling))
+
+
+def _full(frame: VideoFrame) -> int:
+    name = frame.format.name
+    grey = name.startswith(("gray", "ya8", "ya16")) and frame.color_range == 0
+    return int(frame.color_range == FULL_RANGE or name.startswith("yuvj") or grey)
+
+
+def _new_scaler(
+    number: int, height: int, width: int, high: int, wide: int, across: int, down: int, matrix: int, full: int
+) -> int:
+    """A libswscale context from a source of (height, width) pixels to planar RGB of (high, wide)."""
+    shrinks = high <= height and wide <= width and (high, wide) != (height, width)
+    scaler = _function("sws_alloc_context", c_void_p)()
+    if not scaler:
+        raise MemoryError("libswscale has no memory for a scaler")
+    planar_rgb = _layout("gbrp")[0]
+    settings = {
+        "srcw": width,
+        "srch": height,
+        "src_format": number,
+        "dstw": wide,
+        "dsth": high,
+        "dst_format": planar_rgb,
+        "sws_flags": (AREA if shrinks else BILINEAR) | ACCURATE,
+        "src_h_chr_pos": across,
+        "src_v_chr_pos": down,
+        "threads": 1,
+    }
+    put = _function("av_opt_set_int", c_int, c_void_p, c_char_p, c_int64, c_int)
+    for name, value in settings.items():
+        put(scaler, name.encode(), value, 0)
+    table = _function("sws_getCoefficients", POINTER(c_int), c_int)
+    details = _function(
+        "sws_setColorspaceDetails", c_int, c_void_p, POINTER(c_int), c_int, POINTER(c_int), c_int, c_int, c_int, c_int
+    )
+    coefficients = table(matrix)
+    details(scaler, coefficients, full, table(UNSPECIFIED), 1, 0, UNIT, UNIT)
+    if _function("sws_init_context", c_int, c_void_p, c_void_p, c_void_p)(scaler, None, None) < 0:
+        _function("sws_freeContext", None, c_void_p)(scaler)
+        raise ValueError(f"libswscale cannot scale {height}×{width} pixels of format {number} to {high}×{wide}")
+    return int(scaler)
