@@ -9,18 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from avssl.core import Clip, Example, MediaInfo, Plan, Rng
 from avssl.transforms.base import Part, Scope, require
-from avssl.transforms.pixels import change_rows
+from avssl.transforms.pixels import change_frames
 
 __all__ = ["Blur", "ChannelSplit", "ColourJitter", "Grey", "Solarise"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Coloured(Part):
-    """Changes rows of pixels with probability p."""
+    """Changes frames with probability p."""
 
     p: float = 1.0
     """Probability that a draw changes anything."""
@@ -38,8 +37,8 @@ class _Coloured(Part):
         return ()
 
     @abstractmethod
-    def _change(self, rows: Tensor, *choices: Tensor) -> Tensor:
-        """The rows (R, T or 1, C, H, W) changed; may write into them."""
+    def _change(self, frames: Tensor, *choices: Tensor) -> Tensor:
+        """The frames (R, C, H, W) changed; may write into them."""
 
     def draw(self, plan: Plan, info: MediaInfo, rng: Rng, /) -> Plan:
         """The plan with `on`, (S,) bool or, for frames, (S, Tmax)."""
@@ -53,26 +52,26 @@ class _Coloured(Part):
                 return clip
             require(clip.video.shape[-3] == 3, f"{type(self).__name__} needs 3 colour channels, not {clip.video.shape}")
             on, choices = self.chosen(batch, "on", s), self._choices(batch, s)
-            video = change_rows(clip.video, on, choices, self._change, per_frame=self.scope == "frame")
+            video = change_frames(clip.video, on, choices, self._change)
             return replace(clip, video=video)
 
         return self.change_clips(batch, change)
 
 
-def _grey(rows: Tensor) -> Tensor:
-    """Luminance (R, T, 1, H, W) by ITU-R BT.601."""
-    red, green, blue = rows.unbind(-3)
+def _grey(frames: Tensor) -> Tensor:
+    """Luminance (R, 1, H, W) by ITU-R BT.601."""
+    red, green, blue = frames.unbind(-3)
     return (red * 0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114).unsqueeze(-3)
 
 
 def _shaped(choice: Tensor) -> Tensor:
-    return choice[:, None, None, None, None]
+    return choice[:, None, None, None]
 
 
-def _turn_hue(rows: Tensor, turns: Tensor) -> Tensor:
+def _turn_hue(frames: Tensor, turns: Tensor) -> Tensor:
     """Hue shifted by turns of the circle at constant value and chroma, as in hue-saturation-value space."""
-    red, green, blue = rows.unbind(-3)
-    value, low = rows.amax(-3), rows.amin(-3)
+    red, green, blue = frames.unbind(-3)
+    value, low = frames.amax(-3), frames.amin(-3)
     chroma = value - low
     safe = torch.where(chroma == 0, torch.ones_like(chroma), chroma)
     sixths = torch.where(
@@ -80,12 +79,12 @@ def _turn_hue(rows: Tensor, turns: Tensor) -> Tensor:
         (green - blue) / safe,
         torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
     )
-    sixths += 6 * turns[:, None, None, None]
+    sixths += 6 * turns[:, None, None]
     for channel, phase in enumerate((5.0, 3.0, 1.0)):
         k = (sixths + phase).remainder_(6)
         k = torch.minimum(k, 4 - k).clamp_(0, 1)
-        rows[..., channel, :, :] = torch.addcmul(value, chroma, k, value=-1)
-    return rows
+        frames[:, channel] = torch.addcmul(value, chroma, k, value=-1)
+    return frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,19 +123,19 @@ class ColourJitter(_Coloured):
     def _choices(self, batch: Example, s: int) -> tuple[Tensor, ...]:
         return (self.chosen(batch, "factors", s),)
 
-    def _change(self, rows: Tensor, *choices: Tensor) -> Tensor:
-        brightness, contrast, saturation, hue = choices[0].to(rows.dtype).unbind(-1)
+    def _change(self, frames: Tensor, *choices: Tensor) -> Tensor:
+        brightness, contrast, saturation, hue = choices[0].to(frames.dtype).unbind(-1)
         if self.brightness:
-            rows.mul_(_shaped(brightness)).clamp_(0, 1)
+            frames.mul_(_shaped(brightness)).clamp_(0, 1)
         if self.contrast:
             factor = _shaped(contrast)
-            mean = _grey(rows).mean((-2, -1), keepdim=True)
-            rows.mul_(factor).add_(mean.mul_(1 - factor)).clamp_(0, 1)
+            mean = _grey(frames).mean((-2, -1), keepdim=True)
+            frames.mul_(factor).add_(mean.mul_(1 - factor)).clamp_(0, 1)
         if self.saturation:
             factor = _shaped(saturation)
-            grey = _grey(rows)
-            rows.mul_(factor).add_(grey.mul_(1 - factor)).clamp_(0, 1)
-        return _turn_hue(rows, hue) if self.hue else rows
+            grey = _grey(frames)
+            frames.mul_(factor).add_(grey.mul_(1 - factor)).clamp_(0, 1)
+        return _turn_hue(frames, hue) if self.hue else frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,8 +145,8 @@ class Grey(_Coloured):
     p: float = 0.2
     """Probability that a draw changes anything."""
 
-    def _change(self, rows: Tensor, *choices: Tensor) -> Tensor:
-        return _grey(rows).expand_as(rows)
+    def _change(self, frames: Tensor, *choices: Tensor) -> Tensor:
+        return _grey(frames).expand_as(frames)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +158,8 @@ class Solarise(_Coloured):
     threshold: float = 0.5
     """From which value on (0…1)."""
 
-    def _change(self, rows: Tensor, *choices: Tensor) -> Tensor:
-        return torch.where(rows >= self.threshold, 1 - rows, rows)
+    def _change(self, frames: Tensor, *choices: Tensor) -> Tensor:
+        return torch.where(frames >= self.threshold, 1 - frames, frames)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,22 +191,21 @@ class Blur(_Coloured):
         """Pixels of the kernel for frames of this size."""
         return max(3, 2 * math.floor(self.kernel * min(height, width) / 2) + 1)
 
-    def _change(self, rows: Tensor, *choices: Tensor) -> Tensor:
-        height, width = rows.shape[-2:]
+    def _change(self, frames: Tensor, *choices: Tensor) -> Tensor:
+        height, width = frames.shape[-2:]
         reach = self.size(height, width) // 2
         require(reach < min(height, width), f"Blur of {2 * reach + 1} pixels on {height}×{width}: frames are too small")
-        distance = torch.arange(reach + 1, device=rows.device, dtype=torch.float32)
+        distance = torch.arange(reach + 1, device=frames.device, dtype=torch.float32)
         weights = torch.exp(-0.5 * (distance / choices[0].float()[:, None]) ** 2)
-        weights = (weights / (weights[:, :1] + 2 * weights[:, 1:].sum(1, keepdim=True))).to(rows.dtype)
-        flat = rows.flatten(1, 2)
-        flat = _smooth(F.pad(flat, (reach, reach, 0, 0), mode="reflect"), weights, dim=3)
-        return _smooth(F.pad(flat, (0, 0, reach, reach), mode="reflect"), weights, dim=2).reshape(rows.shape)
+        weights = (weights / (weights[:, :1] + 2 * weights[:, 1:].sum(1, keepdim=True))).to(frames.dtype)
+        return _smooth(_smooth(frames, weights, dim=3), weights, dim=2)
 
 
-def _smooth(padded: Tensor, weights: Tensor, dim: int) -> Tensor:
+def _smooth(frames: Tensor, weights: Tensor, dim: int) -> Tensor:
     # sums of shifted copies and not a convolution: a row's result must not depend on how many there are
-    reach = weights.shape[1] - 1
-    size = padded.shape[dim] - 2 * reach
+    reach, size = weights.shape[1] - 1, frames.shape[dim]
+    before, after = frames.narrow(dim, 1, reach).flip(dim), frames.narrow(dim, size - 1 - reach, reach).flip(dim)
+    padded = torch.cat([before, frames, after], dim)  # reflected
     out = padded.narrow(dim, reach, size) * weights[:, :1, None, None]
     for k in range(1, reach + 1):
         pair = padded.narrow(dim, reach - k, size) + padded.narrow(dim, reach + k, size)

@@ -1,4 +1,4 @@
-"""How choices reach pixels: rows of a batch, each with its own numbers."""
+"""How choices reach pixels: frames of a batch, each with its own numbers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["as_float", "change_rows", "per_frame", "random_bits"]
+__all__ = ["as_float", "change_frames", "per_frame", "random_bits"]
 
-_ROWS_AT_ONCE = 1 << 18  # numbers: on a CPU, what stays in its cache from one step to the next
+# On a CPU small frames are changed some at a time: few enough numbers that they stay in its cache, and that torch does
+# not split a step among threads (from 2¹⁵ on), which costs far more than it gives while the loader wants the cores too.
+_SMALL, _LARGE = (1 << 15) - 1, 1 << 22
 
 _MASK = 0xFFFFFFFF
 
@@ -26,29 +28,29 @@ def per_frame(choice: Tensor, video: Tensor) -> Tensor:
     return choice[:, : video.shape[1], None, None, None]
 
 
-def change_rows(
-    video: Tensor, on: Tensor, choices: tuple[Tensor, ...], change: Callable[..., Tensor], *, per_frame: bool
-) -> Tensor:
-    """Change the rows of a video (B, T, C, H, W) that are `on`, (B,); with `per_frame` rows are frames, `on` (B, Tmax).
+def change_frames(video: Tensor, on: Tensor, choices: tuple[Tensor, ...], change: Callable[..., Tensor]) -> Tensor:
+    """Change the frames of a video (B, T, C, H, W) that are `on`, (B,) or, for each frame, (B, Tmax).
 
-    `change` is given rows (R, T or 1, C, H, W), float, its own to write into, and each choice (R, …). What is done to
-    a row never depends on the others, so that a batch of one gives what a batch of many does.
+    `change` is given R frames (R, C, H, W), float, its own to write into, and the choices (R, …) of each. What is done
+    to a frame never depends on the others, so that a batch of one gives what a batch of many does.
     """
-    shape = video.shape
-    if per_frame:
-        frames = shape[1]
-        video = video.flatten(0, 1)[:, None]
-        on, choices = on[:, :frames].flatten(), tuple(c[:, :frames].flatten(0, 1) for c in choices)
-    dtype = video.dtype if video.is_floating_point() else torch.float32
-    out = torch.empty(video.shape, dtype=dtype, device=video.device)
+    shape, alike = video.shape, on.ndim == 1
+
+    def rows(choice: Tensor) -> Tensor:
+        return (choice[:, None].expand(*shape[:2], *choice.shape[1:]) if alike else choice[:, : shape[1]]).flatten(0, 1)
+
+    video, on, choices = video.flatten(0, 1), rows(on), tuple(rows(c) for c in choices)
+    out = torch.empty(video.shape, dtype=as_float(video[:0]).dtype, device=video.device)
     size = max(1, video[0].numel())
-    rows = len(video) if video.is_cuda else max(1, _ROWS_AT_ONCE // size)
-    for i in range(0, len(video), rows):
-        part = slice(i, i + rows)
-        chosen = on[part].nonzero()[:, 0]
-        out[part] = as_float(video[part])
-        if len(chosen):
-            out[part][chosen] = change(as_float(video[part][chosen]), *(c[part][chosen] for c in choices))
+    step = len(video) if video.is_cuda else max(1, (_SMALL if 2 * size <= _SMALL else _LARGE) // size)
+    known = None if video.is_cuda else on.tolist()  # a GPU would have to be waited for
+    for i in range(0, len(video), step):
+        part = slice(i, i + step)
+        found = as_float(video[part])
+        if known is None or any(known[part]):
+            changed = change(found.clone(), *(c[part] for c in choices))
+            found = torch.where(on[part, None, None, None], changed, found)
+        out[part] = found
     return out.reshape(shape)
 
 

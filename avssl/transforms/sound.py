@@ -149,4 +149,5 @@ class FrequencyMask(_Hole):
         cycles = torch.arange(spectrum.shape[-1], device=audio.device) / samples
         hertz = cycles * self.chosen(batch, "rate", s)[:, :, None]
         spectrum = spectrum.masked_fill((hertz >= low) & (hertz < high), 0)
-        return torch.fft.irfft(spectrum, n=samples).to(audio.dtype)
+        filtered: Tensor = torch.fft.irfft(spectrum, n=samples)
+        return filtered.to(audio.dtype)
