@@ -116,7 +116,7 @@ def transfer(run: Run, encoders: Mapping[str, Encoder], data: Data, view: View) 
     everything = data.catalogue()
     console = Console()
     if why := _lacks(everything):
-        console.print(f"No transfer scores: {why}.", markup=False, highlight=False)
+        console.print(f"No transfer scores: {why}.", markup=False, highlight=False, soft_wrap=True)
         return run
     names = ["label"]
     if data.root is None:
@@ -140,7 +140,7 @@ def _lacks(everything: Catalogue) -> str:
 
 def _show(findings: Findings, console: Console) -> None:
     for error in findings.left_out[:5]:
-        console.print(f"Left out: {error}", markup=False, highlight=False)
+        console.print(f"Left out: {error}", markup=False, highlight=False, soft_wrap=True)
     if len(findings.left_out) > 5:
         console.print(f"Left out: {len(findings.left_out) - 5} more")
     console.print(scores_table(findings.scores, title="Transfer"))

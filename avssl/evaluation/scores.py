@@ -136,8 +136,8 @@ def scores_table(scores: Iterable[Score], *, title: str = "Scores") -> Table:
     scores = list(scores)
     columns = list(dict.fromkeys((s.protocol.removesuffix(ON_SOUND), s.metric) for s in scores))
     table = Table(title=title, caption="; ".join(dict.fromkeys(s.interval for s in scores)))
-    table.add_column("label")
-    table.add_column("encoder")
+    table.add_column("label", no_wrap=True)
+    table.add_column("encoder", no_wrap=True)
     for protocol, metric in columns:
         table.add_column(f"{protocol}\n{metric}", justify="right")
     sections: dict[str, dict[str, dict[tuple[str, str], list[Score]]]] = {}
@@ -149,11 +149,11 @@ def scores_table(scores: Iterable[Score], *, title: str = "Scores") -> Table:
         chance: dict[tuple[str, str], float] = {}
         for n, (encoder, cells) in enumerate(rows.items()):
             any_score = next(iter(cells.values()))[0]
-            note = f"{section}\ntrain {any_score.n_train}, test {any_score.n_test}" if n == 0 else ""
+            note = f"{section}\n[dim]{any_score.n_train} / {any_score.n_test}[/dim]" if n == 0 else ""
             table.add_row(note, encoder, *(_cell(cells.get(c, [])) for c in columns))
             chance |= {c: found[0].chance for c, found in cells.items()}
         floor = (f"[dim]{100 * chance[c]:.1f}[/dim]" if c in chance else "" for c in columns)
-        table.add_row("", "[dim]chance[/dim]", *floor)
+        table.add_row("[dim]train / test[/dim]", "[dim]chance[/dim]", *floor)
         table.add_section()
     return table
 
@@ -168,4 +168,4 @@ def _cell(scores: Sequence[Score]) -> str:
     s = scores[0]
     if s.interval.startswith("mean ±"):
         return f"{100 * s.value:.1f} ± {50 * (s.high - s.low):.1f}"
-    return f"{100 * s.value:.1f} [dim]{100 * s.low:.1f}–{100 * s.high:.1f}[/dim]"
+    return f"{100 * s.value:.1f}\n[dim]{100 * s.low:.1f}–{100 * s.high:.1f}[/dim]"
