@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from avssl.core import MediaInfo, Plan, Rng, Span, Unfit
+from avssl.core import MediaInfo, Plan, Rng, Unfit
 from avssl.samplers.grid import SoundingSampler, check, too_short
 
 __all__ = ["AudioOffset"]
@@ -92,9 +92,11 @@ class AudioOffset(SoundingSampler):
         earlier = starts.first + int(rng.integers(len(starts) - shift))
         return (earlier, earlier + shift) if rng.random() < 0.5 else (earlier + shift, earlier)
 
-    def _listen(self, span: Span, info: MediaInfo, start: int, file: int | None) -> Span:
-        source = info if file is None else info.others[file - 1]
-        return replace(span, sound=self.hear(self.grid(source).edge(start)), sound_file=file)
+    def _draw_kind(self, rng: Rng) -> int:
+        chance = rng.random()
+        if self.paired:
+            return _SHIFTED if chance * (self.shifted + self.other) < self.shifted or self.other == 0 else _OTHER
+        return _SHIFTED if chance < self.shifted else _OTHER if chance < self.shifted + self.other else _NONE
 
     def __call__(self, info: MediaInfo, rng: Rng, /) -> Plan:
         """Draw a plan.
@@ -109,15 +111,14 @@ class AudioOffset(SoundingSampler):
             self.require(needed)
         own = self._pair(info, rng)
         foreign = self._pair(info.others[0], rng)[0] if self.others else 0
-        chance = rng.random()
-        if self.paired:
-            chance *= self.shifted + self.other
-        kind = _SHIFTED if chance < self.shifted else _OTHER if chance < self.shifted + self.other else _NONE
-        true = self.cut(info, own[0])
-        false = self._listen(true, info, own[1], None) if kind == _SHIFTED else self._listen(true, info, foreign, 1)
+        kind = self._draw_kind(rng)
+        span = true = self.cut(info, own[0])
+        if kind == _SHIFTED:
+            span = replace(true, sound=self.hear(self.grid(info).edge(own[1])))
+        elif kind == _OTHER:
+            span = replace(true, sound=self.hear(self.grid(info.others[0]).edge(foreign)), sound_file=1)
         if not self.paired:
-            chosen = true if kind == _NONE else false
-            return Plan(spans=(chosen,), labels={"in_sync": int(kind == _NONE), "negative": kind})
+            return Plan(spans=(span,), labels={"in_sync": int(kind == _NONE), "negative": kind})
         if rng.random() < 0.5:
-            return Plan(spans=(true, false), labels={"in_sync": (1, 0), "negative": (_NONE, kind)})
-        return Plan(spans=(false, true), labels={"in_sync": (0, 1), "negative": (kind, _NONE)})
+            return Plan(spans=(true, span), labels={"in_sync": (1, 0), "negative": (_NONE, kind)})
+        return Plan(spans=(span, true), labels={"in_sync": (0, 1), "negative": (kind, _NONE)})

@@ -1,0 +1,20 @@
+"""What all tests share."""
+
+import os
+
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("avssl", deadline=None)  # a busy machine is no bug
+settings.load_profile("avssl")
+
+
+@pytest.fixture
+def cuda() -> torch.device:
+    """A CUDA device. Without one the test is skipped, or fails if AVSSL_REQUIRE_CUDA=1 says that there must be one."""
+    if not torch.cuda.is_available():
+        if os.environ.get("AVSSL_REQUIRE_CUDA") == "1":
+            pytest.fail("AVSSL_REQUIRE_CUDA=1, and there is no CUDA device")
+        pytest.skip("no CUDA device")
+    return torch.device("cuda")
