@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ FRAME: dict[str, tuple[Callable[[], Encoder], int]] = {
     "resnet18": (zoo.resnet18, 512),
     "resnet18 small group": (lambda: zoo.resnet18(stem="small", norm="group"), 512),
     "resnet50": (zoo.resnet50, 2048),
-    "alexnet": (lambda: zoo.alexnet(last="fc6"), 4096),
+    "alexnet": (lambda: zoo.alexnet(last="fc6", width=0.25), 4096),
     "alexnet local": (lambda: zoo.alexnet(last="pool5", norm="local"), 256),
     "alexnet local and batch": (lambda: zoo.alexnet(last="pool5", norm="local and batch"), 256),
     "tiny_resnet": (zoo.tiny_resnet, 128),
@@ -36,6 +36,15 @@ SOUND: dict[str, tuple[Callable[[], Encoder], int]] = {
     "sound_vgg": (zoo.sound_vgg, 128),
     "sound_vgg 8 kHz": (lambda: zoo.sound_vgg(sample_rate=8000, n_mels=32, hop=0.02, width=8), 64),
 }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny networks gain nothing from threads, and lose much where other processes run beside."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def frames(steps: int = 2, side: int = 67) -> Tensor:

@@ -152,7 +152,7 @@ class Contrast(Task):
         old, old_about, used = memory.entries()
         in_queue = self.policy(about, old_about)
         in_queue = in_queue.masked_fill(~used[None, :] | same_example(about, old_about), 0)
-        similarity = torch.cat((anchors @ keys.T, anchors @ old.T), dim=1)
+        similarity = torch.cat((anchors @ keys.T, anchors @ old.to(anchors).T), dim=1)
         if self.training:
             memory.push(keys, keys_about)
         return similarity, torch.cat((in_batch, in_queue), dim=1)

@@ -69,7 +69,8 @@ class Memory(nn.Module):
     """The entries of a `Queue`; buffers, so that a resumed run finds them as they were."""
 
     embeddings: Tensor
-    columns: Tensor
+    about: Tensor
+    labels: Tensor
     next: Tensor
     filled: Tensor
 
@@ -77,21 +78,21 @@ class Memory(nn.Module):
         super().__init__()
         self.choice = choice
         self.register_buffer("embeddings", torch.zeros(choice.size, choice.dim))
-        # Of each entry: example, clip, modality, and the labels. Doubles hold whole numbers exactly up to 2^53.
-        self.register_buffer("columns", torch.zeros(choice.size, 3 + len(choice.labels), dtype=torch.float64))
+        self.register_buffer("about", torch.zeros(choice.size, 3, dtype=torch.long))  # example, clip, modality
+        self.register_buffer("labels", torch.zeros(choice.size, len(choice.labels)))
         self.register_buffer("next", torch.zeros((), dtype=torch.long))
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
 
     def entries(self) -> tuple[Tensor, Records, Tensor]:
         """Embeddings (size, d), their records, and which of them are filled (size,); copies, as `push` overwrites."""
-        columns = self.columns.clone()
+        about, labels = self.about.clone(), self.labels.clone()
         records = Records(
-            example=columns[:, 0].long(),
-            clip=columns[:, 1].long(),
-            modality=columns[:, 2].long(),
-            labels={name: columns[:, 3 + i] for i, name in enumerate(self.choice.labels)},
+            example=about[:, 0],
+            clip=about[:, 1],
+            modality=about[:, 2],
+            labels={name: labels[:, i] for i, name in enumerate(self.choice.labels)},
         )
-        used = torch.arange(self.choice.size, device=columns.device) < self.filled
+        used = torch.arange(self.choice.size, device=about.device) < self.filled
         return self.embeddings.clone(), records, used
 
     @torch.no_grad()
@@ -105,10 +106,11 @@ class Memory(nn.Module):
             raise ValueError(f"embeddings of size {embeddings.shape[1]}: the queue has dim={self.choice.dim}; fit them")
         size = self.choice.size
         kept = records.map(lambda column: column[-size:])
-        columns = [kept.example, kept.clip, kept.modality, *(kept.label(name) for name in self.choice.labels)]
         n = len(kept.example)
         places = (self.next + torch.arange(n, device=self.next.device)) % size
         self.embeddings[places] = embeddings[-size:].to(self.embeddings.dtype)
-        self.columns[places] = torch.stack([column.double() for column in columns], dim=1)
+        self.about[places] = torch.stack((kept.example, kept.clip, kept.modality), dim=1)
+        for i, name in enumerate(self.choice.labels):
+            self.labels[places, i] = kept.label(name).to(self.labels.dtype)
         self.next.copy_((self.next + n) % size)
         self.filled.copy_((self.filled + n).clamp(max=size))

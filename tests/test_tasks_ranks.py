@@ -1,0 +1,78 @@
+"""Two processes with half a batch each give the gradient of one process with the whole batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from avssl.core import Clip, Example
+from avssl.encoders import Projector, tiny_resnet
+from avssl.losses import Margin
+from avssl.tasks import Contrast, Momentum, Queue, Records
+
+BATCH = 8
+
+
+def unequal(anchors: Records, candidates: Records) -> Tensor:
+    """A policy under which the ranks have unequal numbers of terms: examples 0, 1 and 7 have nothing to say."""
+    same = anchors.example[:, None] == candidates.example
+    heard = ~torch.isin(anchors.example, torch.tensor([0, 1, 7]))[:, None]
+    return torch.where(same & heard & (anchors.clip[:, None] != candidates.clip), 1, 0) - (~same & heard).int()
+
+
+def task_named(name: str) -> Contrast:
+    torch.manual_seed(0)
+    knobs: dict[str, Any] = {
+        "simclr": {},
+        "unequal": {"policy": unequal},
+        "margin": {"policy": unequal, "criterion": Margin(1.5)},
+        "moco": {"negatives": Queue(12, 8), "target": Momentum(0.5, symmetric=True)},
+    }[name]
+    encoder = tiny_resnet(width=8, norm="group")
+    return Contrast(encoder, Projector(64, 8, norm="none"), **knobs)
+
+
+def part(start: int, stop: int, seed: int) -> Example:
+    rng = torch.Generator().manual_seed(seed)
+    clips = tuple(Clip(video=torch.rand(BATCH, 1, 3, 16, 16, generator=rng)[start:stop]) for _ in range(2))
+    return Example(clips=clips, labels={}, parameters={}, index=torch.arange(start, stop) + BATCH * seed)
+
+
+NAMES = ("simclr", "unequal", "margin", "moco")
+
+
+def gradients(name: str, start: int, stop: int) -> list[Tensor]:
+    """Gradients of the second of two steps, so that a queue holds something."""
+    task = task_named(name)
+    model: nn.Module = DistributedDataParallel(task) if dist.is_initialized() else task
+    for seed in range(2):
+        model.zero_grad()
+        model(part(start, stop, seed))["loss"].backward()
+        task.after_step(0.0)
+    return [p.grad for p in task.parameters() if p.grad is not None]
+
+
+def work(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    half = BATCH // 2
+    found = {name: gradients(name, rank * half, (rank + 1) * half) for name in NAMES}
+    torch.save(found, f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_ranks_equal_one(tmp_path: Path) -> None:
+    mp.spawn(work, args=(str(tmp_path),), nprocs=2)
+    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    for name in NAMES:
+        whole = gradients(name, 0, BATCH)
+        assert max(float(g.abs().max()) for g in whole) > 1e-3
+        for rank in ranks:
+            for a, b in zip(rank[name], whole, strict=True):
+                torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, msg=lambda m, name=name: f"{name}: {m}")
