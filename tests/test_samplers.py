@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avssl.core import MediaInfo, Sampler, Unfit, generator
@@ -61,6 +61,7 @@ named = pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: type(s).__nam
 
 
 @named
+@settings(max_examples=40)
 @given(info=files, other=files, seed=st.integers(0, 10**6))
 def test_what_is_cut_lies_inside_the_file_or_the_file_is_refused(
     sampler: Sampler, info: MediaInfo, other: MediaInfo, seed: int

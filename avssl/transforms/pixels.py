@@ -67,4 +67,6 @@ def random_bits(seed: Tensor, shape: tuple[int, ...]) -> Tensor:
     for n in shape:
         count *= n
     place = _mix(torch.arange(1, count + 1, device=seed.device))
-    return _mix(place[None] ^ _mix(seed.to(torch.int64) + 1)[:, None]).reshape(len(seed), *shape)
+    # mixed once more than the place, or exchanging seed and place would change nothing
+    origin = _mix(_mix(seed.to(torch.int64) & _MASK) ^ 0x9E3779B9)
+    return _mix(place[None] ^ origin[:, None]).reshape(len(seed), *shape)
