@@ -292,7 +292,10 @@ def a_run(folder: Path, toybox: Path, seed: int) -> Path:
     folder.mkdir(parents=True)
     torch.manual_seed(seed)
     save_encoder(tiny_r2plus1d(width=8), folder / "encoder.safetensors")
-    config = {"frames": 4, "step": 2, "size": 24, "data": {"root": str(toybox), "splits": ["train"], "toybox": {}}}
+    config = {
+        "view": {"frames": 4, "step": 2, "size": 24},
+        "data": {"root": str(toybox), "splits": ["train"], "toybox": {}},
+    }
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from avssl.evaluation.answers import Answers, Labelled, guess_level, two_classes
 
@@ -111,7 +112,9 @@ def _fit(x: np.ndarray, y: np.ndarray, test: np.ndarray, cost: float, iterations
     scale = np.where(alive, 1 / np.where(alive, std, 1), 0)
     x, test = (x - mean) * scale, (test - mean) * scale
     model = LogisticRegression(C=cost, max_iter=iterations)
-    with warnings.catch_warnings(record=True) as caught:
+    # on small problems the threads of BLAS cost more than they save, many times more on a busy machine
+    limit = threadpool_limits(limits=1 if x.size < 1_000_000 else None)
+    with limit, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(x, y)
     return model.predict(test), not any(issubclass(w.category, ConvergenceWarning) for w in caught)
