@@ -25,6 +25,7 @@ from avssl.evaluation import (
     Retrieval,
     Split,
     evaluate,
+    evaluate_runs,
     extract,
     extract_all,
     load_trained,
@@ -311,6 +312,11 @@ def test_a_run_folder_tells_its_encoder_view_and_data(toybox: Path, tmp_path: Pa
     assert single.view == trained.view
     with pytest.raises(MediaError, match="no encoder"):
         load_trained(tmp_path)
+
+
+def test_no_run_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="no run to evaluate"):
+        evaluate_runs([], choice=Evaluation())
 
 
 def test_the_tool_scores_several_runs(toybox: Path, tmp_path: Path) -> None:

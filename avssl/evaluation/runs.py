@@ -82,8 +82,10 @@ def evaluate_runs(
     beside random inits of its own, so that several runs spread over as many.
 
     Raises:
-        ValueError: a run has no encoder of the modality.
+        ValueError: no run is given, or one has no encoder of the modality.
     """
+    if not runs:
+        raise ValueError("no run to evaluate: give run folders, or .safetensors files of encoders")
     found = []
     for n, path in enumerate(runs):
         trained = load_trained(path)
