@@ -22,7 +22,7 @@ def load_picture(path: Path) -> av.VideoFrame | None:
         MediaError: it cannot be decoded.
     """
     try:
-        with Image.open(path, formats=["JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF"]) as image:
+        with Image.open(path, formats=["JPEG", "PNG", "WEBP", "BMP", "GIF"]) as image:
             if getattr(image, "is_animated", False) and image.format != "MPO":  # the rest of an MPO are previews
                 return None
             image.load()

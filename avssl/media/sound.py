@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
@@ -30,6 +31,9 @@ up from its generator, too."""
 
 ZEROS = 6
 """Zero crossings of the resampling filter on either side: torchaudio's default."""
+
+LARGEST_FILTER = 20_000_000
+"""The filter between two rates has about their product, both divided by their common measure, numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,10 @@ def sound_table(track: Track) -> SoundTable:
     rate, per_tick = context.sample_rate, track.tick * context.sample_rate
     table = SoundTable(rate=rate, channels=context.layout.nb_channels, ends=None)
     stamps = [r.dts if r.pts is None else r.pts for r in track.rows]
+    # where a duration is rounded to ticks, too, the codec's own length is the exact one
+    usual = Fraction(context.frame_size or 0)
     lengths = [r.duration * per_tick for r in track.rows]
+    lengths = [usual if usual and abs(n - usual) <= per_tick else n for n in lengths]
     if any(s is None for s in stamps) or any(n <= 0 or n.denominator != 1 for n in lengths[:-1]):
         return table
     times = np.array(stamps, np.float64) * float(per_tick)
@@ -113,18 +120,19 @@ def pieces(track: Track, table: SoundTable, start: int, stop: int) -> list[Piece
 
 
 def _place(frame: AudioFrame, track: Track, table: SoundTable, after: int | None) -> int:
-    """The sample at which a frame begins: by the packets' lengths, else right after the one before if that can be."""
+    """The sample at which a frame begins: right after the one before if that can be, else by the packets' lengths."""
     if frame.pts is None:
         return after or 0
-    said = frame.pts * float(track.tick * table.rate)
+    per_tick = float(track.tick * table.rate)
+    said = frame.pts * per_tick
+    if after is not None and abs(said - after) <= 1 + 1.5 * per_tick:
+        return after
     if table.ends is not None:
         end = said + frame.samples
         k = int(np.searchsorted(table.ends, end))
         near = min(table.ends[max(k - 1, 0) : k + 1], key=lambda e: abs(float(e) - end))
-        if abs(float(near) - end) <= 2 + 1.5 * float(track.tick * table.rate):
+        if abs(float(near) - end) <= 2 + 1.5 * per_tick:
             return int(near) - frame.samples
-    if after is not None and abs(said - after) <= 1 + 1.5 * float(track.tick * table.rate):
-        return after
     return round(said)
 
 
@@ -190,6 +198,13 @@ def cut(track: Track, table: SoundTable, zero: Fraction, wanted: Sequence[Sound]
     Raises:
         MediaError: the sound changes its format on the way.
     """
+    for rate in {s.rate for s in wanted}:
+        if math.prod(_ratio(rate, table.rate)) > LARGEST_FILTER:
+            raise MediaError(
+                track.path,
+                f"its sound of {table.rate} Hz cannot well be resampled to {rate} Hz: hardly a common measure",
+                f"ask for {table.rate} Hz, or encode the sound at a usual rate",
+            )
     shift = round(zero * table.rate)
     windows = [_window(s, table.rate) for s in wanted]
     start, stop = min(w[0] for w in windows) + shift, max(w[1] for w in windows) + shift
@@ -197,14 +212,21 @@ def cut(track: Track, table: SoundTable, zero: Fraction, wanted: Sequence[Sound]
     return [_one(found, s, table, *w) for s, w in zip(wanted, windows, strict=True)]
 
 
-def _ratio(sound: Sound, rate: int) -> tuple[int, int]:
-    common = math.gcd(sound.rate, rate)
-    return rate // common, sound.rate // common
+@lru_cache(maxsize=8)  # computing the filter costs more than applying it to a second of sound
+def _resampler(old: int, new: int) -> Callable[[Tensor], Tensor]:
+    from torchaudio.transforms import Resample
+
+    return cast(Callable[[Tensor], Tensor], Resample(old, new, lowpass_filter_width=ZEROS))
+
+
+def _ratio(wanted: int, rate: int) -> tuple[int, int]:
+    common = math.gcd(wanted, rate)
+    return rate // common, wanted // common
 
 
 def _window(sound: Sound, rate: int) -> tuple[int, int]:
     """The source samples [first, stop) that a stretch needs, with the reach of the filter; `first` keeps the phase."""
-    old, new = _ratio(sound, rate)
+    old, new = _ratio(sound.rate, rate)
     begin = round(sound.start * sound.rate)
     if old == new:
         return begin, begin + sound.samples
@@ -216,7 +238,7 @@ def _window(sound: Sound, rate: int) -> tuple[int, int]:
 def _one(found: Sequence[Piece], sound: Sound, table: SoundTable, first: int, stop: int) -> tuple[Tensor, int]:
     channels = 1 if sound.mono else table.channels
     source = np.zeros((channels, stop - first), np.float32)
-    old, new = _ratio(sound, table.rate)
+    old, new = _ratio(sound.rate, table.rate)
     begin = round(sound.start * sound.rate)
     valid = 0
     for piece in found:
@@ -228,9 +250,7 @@ def _one(found: Sequence[Piece], sound: Sound, table: SoundTable, first: int, st
         valid += max(0, min(high, begin + sound.samples) - max(low, begin))
     audio = torch.from_numpy(source)
     if old != new:
-        from torchaudio.functional import resample
-
-        audio = resample(audio, old, new, lowpass_filter_width=ZEROS)
+        audio = _resampler(old, new)(audio)
         skipped = begin - first // old * new
         audio = audio[:, skipped : skipped + sound.samples]
     return audio.contiguous(), valid

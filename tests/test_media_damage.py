@@ -1,0 +1,190 @@
+"""Whatever lies in a folder: a `MediaError` that says what is wrong, at once; and what is whole can be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from media_files import Film, Noise, bursts, numbered, numbers_of, write
+from PIL import Image
+
+from avssl.core import MediaError, Sound, Span
+from avssl.media import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES, open_media, probe
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("damage")
+
+
+@pytest.fixture(scope="module")
+def good(folder: Path) -> Path:
+    return write(folder / "good.mp4", Film(options={"g": "10"}), Noise(samples=bursts(1.6, 44100, [0.5])))
+
+
+def _half_picture(path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(256, size=(64, 64, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _playlist(path: Path) -> None:
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
+
+
+def _head_only(path: Path) -> None:
+    """The first bytes of an MP4 whose table of contents is at its end."""
+    write(path, Film(frames=20))
+    path.write_bytes(path.read_bytes()[:800])
+
+
+BAD: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "missing.mp4": ("no such file", lambda p: None),
+    "empty.mp4": ("empty", lambda p: p.write_bytes(b"")),
+    "folder.mp4": ("folder", lambda p: p.mkdir()),
+    "pipe.mp4": ("not a regular file", os.mkfifo),
+    "text.mp4": ("opening", lambda p: p.write_text("These are words, and none of them moves.\n" * 50)),
+    "noise.mp4": (": ", lambda p: p.write_bytes(np.random.default_rng(0).bytes(20000))),
+    "noise.mkv": (": ", lambda p: p.write_bytes(np.random.default_rng(1).bytes(20000))),
+    "zeros.mp4": (": ", lambda p: p.write_bytes(bytes(20000))),
+    "noise.jpg": (": ", lambda p: p.write_bytes(b"\xff\xd8\xff\xe0" + np.random.default_rng(2).bytes(5000))),
+    "half.png": ("picture cannot be decoded", _half_picture),
+    "half.jpg": ("picture cannot be decoded", _half_picture),
+    "cut.mp4": ("opening", _head_only),
+    "list.m3u8": (": ", _playlist),
+    "missing/file.mp4": ("no such file", lambda p: None),
+    "nul\0.mp4": ("not a path", lambda p: None),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_are_media_errors(name: str, folder: Path) -> None:
+    what, make = BAD[name]
+    path = folder / name
+    make(path)
+    with pytest.raises(MediaError, match=what) as caught:
+        probe(path)
+    assert caught.value.what
+    assert caught.value.remedy
+    assert name.split("\0")[0] in caught.value.path
+
+
+def test_a_file_that_may_not_be_read(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)  # as root every file may be read
+    with pytest.raises(MediaError, match="Permission denied"):
+        probe(good)
+
+
+def test_what_the_file_does_not_have_is_refused(good: Path, folder: Path) -> None:
+    silent = write(folder / "silent.mp4", Film(frames=5))
+    wave = write(folder / "wave.wav", noise=Noise(samples=bursts(1, 8000, [0.5]), rate=8000, codec="pcm_s16le"))
+    sound = Span(sound=Sound(start=0, duration=0.1))
+    with open_media(silent) as media, pytest.raises(MediaError, match="no sound"):
+        media.read([sound])
+    with open_media(wave) as media, pytest.raises(MediaError, match="no pictures"):
+        media.read([Span(times=(0.0,))])
+    Image.fromarray(numbered(1)).save(folder / "still.png")
+    with open_media(folder / "still.png") as media, pytest.raises(MediaError, match="no sound"):
+        media.read([sound])
+
+
+def test_the_name_does_not_matter(good: Path, folder: Path) -> None:
+    for name in ("film.jpg", "film.wav", "film", "data:image,film.mp4", "film%03d.mp4"):
+        path = folder / name
+        path.write_bytes(good.read_bytes())
+        assert probe(path) == probe(good)
+
+
+def test_cover_art_is_not_video(folder: Path) -> None:
+    import av
+
+    cover = folder / "cover.png"
+    Image.fromarray(numbered(3)).save(cover)
+    plain = write(folder / "song.m4a", noise=Noise(samples=bursts(1, 44100, [0.5])))
+    path = folder / "covered.mp4"
+    with av.open(str(plain)) as a, av.open(str(cover)) as b, av.open(str(path), "w") as out:
+        sound = out.add_stream_from_template(a.streams.audio[0])
+        picture = out.add_stream_from_template(b.streams.video[0])
+        picture.disposition = av.stream.Disposition.attached_pic
+        for packet in b.demux(b.streams.video[0]):
+            if packet.size:
+                packet.stream = picture
+                out.mux(packet)
+        for packet in a.demux(a.streams.audio[0]):
+            if packet.size:
+                packet.stream = sound
+                out.mux(packet)
+    with av.open(str(path)) as check:
+        assert len(check.streams.video) == 1
+    info = probe(path)
+    assert info.frames == 0
+    assert info.has_sound
+    assert info.sound_start == 0
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "avi"])
+def test_after_a_damaged_stretch_the_frames_are_right_again(suffix: str, folder: Path) -> None:
+    """Bytes in the middle are overwritten: the frames before and well behind are still those that they were."""
+    path = write(folder / f"hurt.{suffix}", Film(frames=60, options={"g": "6", "bf": "0", "crf": "10"}))
+    data = bytearray(path.read_bytes())
+    begin = len(data) * 2 // 5
+    data[begin : begin + 150] = np.random.default_rng(3).bytes(150)
+    path.write_bytes(data)
+    info = probe(path)
+    with open_media(path) as media:
+        for k in (0, 3, 50, 55):
+            (clip,) = media.read([Span(times=(min((k + 0.5) / 25, info.duration - 0.01),))])
+            assert numbers_of(clip.video) == [k]
+
+
+def test_a_frame_that_cannot_be_had_is_named(folder: Path) -> None:
+    import av
+
+    whole = write(folder / "whole.mkv", Film(frames=30, codec="mjpeg", pix_fmt="yuvj420p"))
+    path = folder / "hole.mkv"
+    with av.open(str(whole)) as a, av.open(str(path), "w") as b:
+        stream = b.add_stream_from_template(a.streams.video[0])
+        for number, packet in enumerate(a.demux(a.streams.video[0])):
+            if packet.size:
+                if number == 12:
+                    broken = av.Packet(bytes(100))
+                    broken.pts, broken.dts, broken.time_base = packet.pts, packet.dts, packet.time_base
+                    broken.is_keyframe = True
+                    packet = broken
+                packet.stream = stream
+                b.mux(packet)
+    with open_media(path) as media:
+        (clip,) = media.read([Span(times=(11.5 / 25, 13.5 / 25))])
+        assert numbers_of(clip.video) == [11, 13]
+        with pytest.raises(MediaError, match=r"frame 12, shown at 0\.48 s, cannot be decoded"):
+            media.read([Span(times=(12.5 / 25, 13.5 / 25))])
+
+
+def test_every_cut_of_a_file_is_read_or_refused(good: Path, folder: Path) -> None:
+    """However much of a file is there: either it probes, and its first frame can be read, or it is a `MediaError`."""
+    film = Film(options={"g": "10", "bf": "2"})
+    noise = Noise(samples=bursts(1.6, 44100, [0.5]))
+    front = write(folder / "front.mp4", film, noise, options={"movflags": "faststart"})
+    outcomes = set()
+    for source in (front, write(folder / "front.mkv", film, noise), write(folder / "front.ts", film, noise)):
+        data = source.read_bytes()
+        for k in range(1, 20):
+            path = folder / f"part{source.suffix}"
+            path.write_bytes(data[: len(data) * k // 20])
+            try:
+                info = probe(path)
+                outcomes.add("read" if info.frames else "sound only")
+            except MediaError:
+                outcomes.add("refused")
+    assert {"read", "refused"} <= outcomes
+
+
+def test_suffixes_do_not_overlap() -> None:
+    sets = [VIDEO_SUFFIXES, PICTURE_SUFFIXES, SOUND_SUFFIXES]
+    assert sum(map(len, sets)) == len(frozenset().union(*sets))
+    assert all(s.startswith(".") and s == s.lower() for s in frozenset().union(*sets))

@@ -1,0 +1,177 @@
+"""Sound by time: bursts come at the sample at which they were made, whatever codec and container did to them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from media_files import Film, Noise, bursts, write
+from torchaudio.functional import resample
+
+from avssl.core import MediaError, Sound, Span
+from avssl.media import open_media, packets, probe
+from avssl.media import sound as sound_room
+
+AT = (0.25, 0.9, 1.7, 2.6, 3.4, 4.1)
+SECONDS = 5.0
+FILM = Film(frames=125)
+LATER = Film(frames=125, stamps=[5000 + 40 * i for i in range(125)], tick=Fraction(1, 1000))
+VP9 = Film(frames=125, codec="libvpx-vp9", options={"cpu-used": "8", "deadline": "realtime"})
+MPEG2 = Film(frames=125, codec="mpeg2video", options={"b": "1M"})
+
+
+def noise(codec: str, rate: int = 44100, *, start: float = 0.0, channels: int = 1) -> Noise:
+    return Noise(samples=bursts(SECONDS, rate, AT, channels=channels), rate=rate, codec=codec, start=start)
+
+
+KINDS: dict[str, tuple[Film | None, Noise]] = {
+    "aac.mp4": (FILM, noise("aac")),
+    "aac_stereo.mp4": (FILM, noise("aac", 48000, channels=2)),
+    "aac_late.mp4": (FILM, noise("aac", start=0.3)),
+    "aac.mkv": (FILM, noise("aac")),
+    "aac_late.mkv": (FILM, noise("aac", start=0.3)),
+    "shifted.mkv": (LATER, noise("aac", start=5.0)),
+    "aac.ts": (FILM, noise("aac")),
+    "aac.m4a": (None, noise("aac")),
+    "opus.webm": (VP9, noise("libopus", 48000)),
+    "opus.ogg": (None, noise("libopus", 48000)),
+    "opus.mp4": (FILM, noise("libopus", 48000)),
+    "mp3.mp3": (None, noise("libmp3lame")),
+    "mp3.mp4": (FILM, noise("libmp3lame")),
+    "mp3.mkv": (FILM, noise("libmp3lame")),
+    "mp2.mpg": (MPEG2, noise("mp2")),
+    "pcm.avi": (FILM, noise("pcm_s16le")),
+    "pcm_late.mkv": (FILM, noise("pcm_s16le", start=0.3)),
+    "stereo.wav": (None, noise("pcm_s16le", 22050, channels=2)),
+    "bytes.wav": (None, noise("pcm_u8", 8000)),
+    "deep.wav": (None, noise("pcm_s24le", 48000)),
+    "floats.wav": (None, noise("pcm_f32le", 16000)),
+    "flac.flac": (None, noise("flac")),
+    "alac.m4a": (None, noise("alac")),
+    "ac3.mkv": (FILM, noise("ac3", 48000)),
+}
+LOSSLESS = {"pcm.avi", "pcm_late.mkv", "stereo.wav", "deep.wav", "floats.wav", "flac.flac", "alac.m4a"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sound")
+
+
+def written(folder: Path, name: str) -> Path:
+    film, made = KINDS[name]
+    # mp4 rounds where a track starts to this clock
+    options = {"movie_timescale": "44100"} if "late" in name and name.endswith("mp4") else None
+    path = folder / name
+    return path if path.exists() else write(path, film, made, options=options)
+
+
+def lag(found: np.ndarray, made: np.ndarray) -> float:
+    """By how many samples `found` (N,) comes later than `made` (N,), to a sixteenth of one."""
+    n, finer = 2 * len(found), 16
+    spectrum = np.fft.rfft(found, n) * np.conj(np.fft.rfft(made, n))
+    correlation = np.fft.irfft(np.concatenate([spectrum, np.zeros(n // 2 * (finer - 1))]), n * finer)
+    best = int(np.argmax(correlation))
+    return (best if best < n * finer // 2 else best - n * finer) / finer
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_bursts_come_at_their_sample(name: str, folder: Path) -> None:
+    path, made = written(folder, name), KINDS[name][1]
+    late = 0.3 if "_late" in name else 0.0
+    with open_media(path) as media:
+        for rate in (16000, made.rate):
+            reference = resample(torch.from_numpy(bursts(SECONDS, made.rate, AT)), made.rate, rate)[0].numpy()
+            for instant in (AT[3], AT[0], AT[-1]):  # not in order: after a seek, too
+                first = round((instant - 0.1) * rate)
+                stretch = Sound(start=first / rate + late, duration=0.3, rate=rate)
+                (clip,) = media.read([Span(sound=stretch)])
+                assert clip.audio.shape == (1, stretch.samples)
+                assert clip.audio.dtype == torch.float32
+                assert int(clip.valid) == stretch.samples
+                want = reference[first : first + stretch.samples] * made.samples.mean(0).max() / made.samples[-1].max()
+                found = clip.audio[0].numpy()
+                assert abs(lag(found, want)) < 1
+                assert np.corrcoef(found, want)[0, 1] > 0.97
+                if name in LOSSLESS:
+                    assert np.abs(found - want).max() < 1e-3
+
+
+@pytest.mark.parametrize("name", ["aac.mp4", "aac.mkv", "opus.webm", "mp3.mp3", "stereo.wav", "flac.flac"])
+@pytest.mark.parametrize("rate", [16000, 48000, 11025])
+def test_a_cut_is_the_cut_of_the_whole_resampled_track(name: str, rate: int, folder: Path) -> None:
+    path = written(folder, name)
+    info = probe(path)
+    with open_media(path) as media:
+        (whole,) = media.read([Span(sound=Sound(start=0.0, duration=info.sound_duration, rate=rate, mono=False))])
+        spans = [
+            Span(sound=Sound(start=start, duration=0.4, rate=rate, mono=False)) for start in (0.2, 1.234567, 3.0, 4.3)
+        ]
+        together = media.read(spans)
+        alone = [media.read([span])[0] for span in reversed(spans)][::-1]
+    for span, a, b in zip(spans, together, alone, strict=True):
+        first = round(span.sound.start * rate)
+        assert torch.allclose(a.audio, whole.audio[:, first : first + span.sound.samples], atol=1e-6)
+        assert torch.allclose(a.audio, b.audio, atol=1e-6)
+
+
+def test_outside_the_sound_there_are_zeros_and_valid_counts_the_rest(folder: Path) -> None:
+    path = written(folder, "pcm_late.mkv")
+    info = probe(path)
+    assert (info.sound_start, info.sound_duration) == (pytest.approx(0.3), pytest.approx(5.0))
+    assert (info.sample_rate, info.channels, info.duration) == (44100, 1, pytest.approx(5.0))
+    with open_media(path) as media:
+        before, across, after = media.read(
+            [Span(sound=Sound(start=s, duration=0.5, rate=44100)) for s in (-0.4, 0.1, 5.2)]
+        )
+        (far,) = media.read([Span(sound=Sound(start=1000.0, duration=0.1))])
+    made = bursts(SECONDS, 44100, AT)
+    for clip, real in ((before, 0), (across, 13230), (after, 4410), (far, 0)):
+        assert int(clip.valid) == real
+    assert float(before.audio.abs().max()) == 0
+    assert float(across.audio[:, :8820].abs().max()) == 0
+    assert np.allclose(across.audio[:, 8820:], made[:, :13230], atol=1e-4)
+    assert np.allclose(after.audio[:, :4410], made[:, -4410:], atol=1e-4)
+    assert far.audio.shape == (1, 1600)
+
+
+def test_mono_is_the_mean_of_the_channels(folder: Path) -> None:
+    with open_media(written(folder, "stereo.wav")) as media:
+        span = Sound(start=0.2, duration=0.2, rate=22050)
+        mono, both = media.read([Span(sound=span), Span(sound=Sound(start=0.2, duration=0.2, rate=22050, mono=False))])
+    assert both.audio.shape == (2, 4410)
+    assert torch.allclose(mono.audio[0], both.audio.mean(0), atol=1e-7)
+    assert float((2 * both.audio[0] - both.audio[1]).abs().max()) < 1e-4  # channel k is k + 1 times as loud
+
+
+def test_the_clock_of_a_sound_file_starts_with_its_first_sample(folder: Path) -> None:
+    for name in ("flac.flac", "mp3.mp3", "aac.m4a"):
+        info = probe(written(folder, name))
+        assert (info.frames, info.fps, info.sound_start) == (0, 0, 0)
+        assert info.duration == info.sound_duration == pytest.approx(5.0, abs=0.03)
+    assert probe(written(folder, "flac.flac")).sound_duration == 5.0
+
+
+def test_sound_that_is_not_kept_in_memory_is_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(folder, "aac.mp4")
+    span = Span(sound=Sound(start=4.0, duration=0.5))
+    with open_media(path) as media:
+        (kept,) = media.read([span])
+    monkeypatch.setattr(packets, "HELD_BYTES", 100)
+    monkeypatch.setattr(packets, "FAR_ROWS", 5)
+    with open_media(path) as media:
+        (again,) = media.read([span])
+    monkeypatch.setattr(sound_room, "WORTHWHILE", 1e9)  # decoded from the start
+    with open_media(path) as media:
+        (plain,) = media.read([span])
+    assert torch.equal(kept.audio, again.audio)
+    assert torch.allclose(kept.audio, plain.audio, atol=1e-4)
+
+
+def test_rates_without_a_common_measure_are_refused(folder: Path) -> None:
+    path = write(folder / "odd.wav", noise=noise("pcm_s16le", 44101))
+    with open_media(path) as media, pytest.raises(MediaError, match="44101 Hz cannot well be resampled"):
+        media.read([Span(sound=Sound(start=0.0, duration=0.1))])
