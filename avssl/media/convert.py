@@ -63,7 +63,7 @@ class Converter:
 
     Shrinking averages over areas, enlarging is bilinear. The colours follow the matrix and the range that the frame
     tells; one that tells none is taken for BT.601 in limited range, as FFmpeg does (grey ones: full range). Alpha is
-    dropped. An odd corner of a crop keeps its chroma in place.
+    dropped. Subsampled chroma stays in place at odd corners of a crop; odd sizes stretch it by half a sample, at most.
     """
 
     def __init__(self) -> None:
