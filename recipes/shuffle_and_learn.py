@@ -41,7 +41,7 @@ PAPER = Config(
 
 def main(c: Config) -> Run:
     run = start(c)
-    sampler = TemporalOrderTriple(tau_max=c.longest, tau_min=c.shortest, positives=c.positives)
+    sampler = TemporalOrderTriple(shortest=c.shortest, longest=c.longest, positives=c.positives)
     transform = RandomCrop(c.size, short_side=c.short_side, scope="sample") | HorizontalFlip(scope="sample")
     encoder = c.encoder.build()
     task = Classify(encoder, ConcatHead(encoder.dim, 2, clips=3), label="in_order")

@@ -114,9 +114,7 @@ class TestCatalogue:
         after = {i.path: i.index for i in catalogue(tones)}
         assert before.items() < after.items()
 
-    def test_what_is_known_is_cached_until_the_file_changes(
-        self, tones: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_what_is_known_is_cached_until_the_file_changes(self, tones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         first = catalogue(tones)
         looked: list[Path] = []
 

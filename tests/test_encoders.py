@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -36,15 +36,6 @@ SOUND: dict[str, tuple[Callable[[], Encoder], int]] = {
     "sound_vgg": (zoo.sound_vgg, 128),
     "sound_vgg 8 kHz": (lambda: zoo.sound_vgg(sample_rate=8000, n_mels=32, hop=0.02, width=8), 64),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny networks gain nothing from threads, and lose much where other processes run beside."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def frames(steps: int = 2, side: int = 67) -> Tensor:

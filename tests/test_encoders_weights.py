@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,15 +31,6 @@ MAKERS: dict[str, Callable[[], Encoder]] = {
     "sound_vgg": lambda: zoo.sound_vgg(sample_rate=8000, n_mels=32, width=8),
     "sound_resnet18": lambda: zoo.sound_resnet18(n_mels=32),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny networks gain nothing from threads, and lose much where other processes run beside."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("name", MAKERS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -12,15 +12,6 @@ from torch import Tensor
 from avssl.core import Clip, Example
 from avssl.encoders import ConcatHead, EachHead, FusionHead, PairwiseHead, sound_vgg, tiny_r2plus1d, tiny_resnet
 from avssl.tasks import Classify
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny networks gain nothing from threads, and lose much where other processes run beside."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def batch_of(videos: list[Tensor], labels: Mapping[str, Tensor], sounds: list[Tensor] | None = None) -> Example:

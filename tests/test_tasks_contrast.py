@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -13,15 +12,6 @@ from avssl.core import Clip, Example
 from avssl.encoders import Projector, sound_vgg, tiny_resnet
 from avssl.losses import InfoNCE, Margin, info_nce
 from avssl.tasks import Contrast, Memory, Momentum, Queue, Records, cross_modal, instances, synchronised
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny networks gain nothing from threads, and lose much where other processes run beside."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def views(batch: int, clips: int = 2, *, seed: int = 0, first: int = 0, sound: bool = False) -> Example:

@@ -103,7 +103,9 @@ def test_decoded_files_show_and_sound_like_the_scene(folder: Path):
         light = np.array([0.299, 0.587, 0.114])  # colour is kept at half the resolution only
         assert np.abs(pictures @ light - frames(scene, TINY) @ light).mean() < 3
         wave = sound(scene, TINY)
-        scores = [np.corrcoef(wave[500:-500], samples[500 + k : len(wave) - 500 + k])[0, 1] for k in range(-300, 301, 1)]
+        scores = [
+            np.corrcoef(wave[500:-500], samples[500 + k : len(wave) - 500 + k])[0, 1] for k in range(-300, 301, 1)
+        ]
         assert abs(int(np.argmax(scores)) - 300) <= 1
         assert max(scores) > 0.8
 
@@ -265,7 +267,7 @@ def test_classes_are_balanced_to_within_one(count: int, seed: int):
     assert set(motions) == set(DEFAULT_MOTIONS)
     assert max(motions.values()) - min(motions.values()) <= 1
     for motion in motions:
-        shapes = Counter({s: 0 for s in SHAPES}) + Counter(r.shape for r in roles if r.motion == motion)
+        shapes = Counter(dict.fromkeys(SHAPES, 0)) + Counter(r.shape for r in roles if r.motion == motion)
         assert max(shapes.values()) <= -(-motions[motion] // len(SHAPES))
 
 
@@ -464,7 +466,9 @@ def test_impacts_sound_when_they_happen_to_within_a_frame_and_in_the_file_too(tm
                     continue
                 k, frame = int(instant / step), round(1 / 16 / step)
                 window = np.log(energy[k - 2 * frame : k + 2 * frame] + 1e-9)
-                rise = np.array([window[j : j + 4].mean() - window[j - 8 : j].mean() for j in range(8, len(window) - 4)])
+                rise = np.array(
+                    [window[j : j + 4].mean() - window[j - 8 : j].mean() for j in range(8, len(window) - 4)]
+                )
                 assert abs(int(rise.argmax()) + 8 - 2 * frame) <= frame, (scene.role, instant)
                 checked += 1
     assert checked > 30

@@ -113,7 +113,7 @@ def transfer(run: Run, encoders: Mapping[str, Encoder], data: Data, view: View) 
     Of the toybox the labels are motion (`label`) and appearance, and timbre where the view has sound; of other data,
     `label`. Where there are no labels or no test split, it says so and leaves the run as it is.
     """
-    if not run.ranks.first:
+    if not run.ranks.first or not run.train.epochs:  # nothing was learnt; the draws are all that was asked for
         return run
     everything = data.catalogue()
     console = Console()

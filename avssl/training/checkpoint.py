@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,8 @@ def save(run: Run, task: nn.Module, optimiser: torch.optim.Optimizer, *, step: i
     if run.ranks.first and partial.exists():
         shutil.rmtree(partial)
     run.ranks.wait()
-    state_dict_saver.save(_state(task, optimiser, step), checkpoint_id=partial, no_dist=run.ranks.world == 1)
+    with _quietly():
+        state_dict_saver.save(_state(task, optimiser, step), checkpoint_id=partial, no_dist=run.ranks.world == 1)
     if run.ranks.first:
         if final.exists():
             shutil.rmtree(final)
@@ -50,9 +54,18 @@ def restore(run: Run, task: nn.Module, optimiser: torch.optim.Optimizer) -> int:
     if path is None:
         return 0
     state = _state(task, optimiser, 0)
-    state_dict_loader.load(state, checkpoint_id=path, no_dist=run.ranks.world == 1)
+    with _quietly():
+        state_dict_loader.load(state, checkpoint_id=path, no_dist=run.ranks.world == 1)
     set_state_dict(task, optimiser, model_state_dict=state["task"], optim_state_dict=state["optimiser"])
     return int(state["step"])
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without torch's warning that a single process saves alone, which is what we ask for."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        yield
 
 
 def _state(task: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> dict[str, Any]:

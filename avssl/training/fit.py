@@ -87,6 +87,7 @@ class _Loop:
         self.step = restore(run, task, self.optimiser) if train.resume else 0
         self.forward = self._wrapped()
         self.pending: list[_Pending] = []
+        self.totals: dict[str, float] = {}
 
     def _wrapped(self) -> nn.Module:
         module: nn.Module = self.task
@@ -149,7 +150,9 @@ class _Loop:
             elif self.run.device.type == "cpu" or len(self.pending) == 20:  # reading a number makes the device wait
                 self._flush(loader)
         batches.close()  # type: ignore[attr-defined]
-        said = self._flush(loader)
+        self._flush(loader)
+        said = "  ".join(f"{k} {v / (self.steps_per_epoch - first):.4g}" for k, v in self.totals.items())
+        self.totals.clear()
         self.progress.epoch_done(epoch=epoch, epochs=self.train_as.epochs, said=said)
 
     def _positions(self, epoch: int, first: int) -> list[list[int]]:
@@ -192,12 +195,11 @@ class _Loop:
         values["lr"] = lr
         return summed, clips
 
-    def _flush(self, loader: Loader) -> str:
+    def _flush(self, loader: Loader) -> None:
         """Bring the numbers of the pending steps from the device, average them over the ranks and write them."""
         for error in loader.skipped:
             self.log.event({"step": self.step, "what": "skipped", "path": error.path, "why": error.what})
         loader.skipped.clear()
-        said = ""
         for pending in self.pending:
             names = sorted(pending.metrics)
             numbers = self.run.ranks.mean(torch.stack([pending.metrics[n].float() for n in names])).tolist()
@@ -216,11 +218,11 @@ class _Loop:
                 rate=float(values["clips_per_second"]),
                 waiting=float(values["waiting"]),
             )
-            said = "  ".join(f"{k} {v:.4f}" for k, v in metrics.items())
-            said += f"  {values['clips_per_second']:,.0f} clips/s  waiting {values['waiting']:.0%}"
+            for name in ("loss", "accuracy", "clips_per_second", "waiting"):
+                if name in values:
+                    self.totals[name] = self.totals.get(name, 0.0) + float(values[name])
         self.pending.clear()
         self.log.flush()
-        return said
 
     def _probe(self, probes: Sequence[Probe], epoch: int) -> None:
         if self.run.ranks.first:

@@ -1,0 +1,35 @@
+"""Trains SimCLR for some steps with a network whose output for one clip does not depend on the others.
+
+Run by test_training.py, alone and under torchrun: `python ranks_script.py ROOT OUT ACCUMULATE`.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from avssl.data import Clips, catalogue
+from avssl.encoders import Projector, tiny_r2plus1d
+from avssl.losses import InfoNCE
+from avssl.samplers import RandomClips
+from avssl.tasks import Contrast
+from avssl.training import Train, fit, start
+from avssl.transforms import HorizontalFlip, RandomCrop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    train: Train
+
+
+def main(root: Path, out: Path) -> None:
+    train = Train(epochs=2, batch_size=8, out=out, device="cpu", optimizer="sgd", lr=0.05, clip_norm=1.0)
+    run = start(Config(train=train))
+    items = catalogue(root).where(split="train").items
+    transform = RandomCrop(32, short_side=40) | HorizontalFlip()
+    encoder = tiny_r2plus1d(width=8, norm="group")
+    task = Contrast(encoder, Projector(encoder.dim, 16, norm="none"), criterion=InfoNCE(0.2))
+    fit(run, task, Clips.of(items, RandomClips(n=2, frames=4, step=2), transform))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
