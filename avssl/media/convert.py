@@ -63,7 +63,7 @@ class Converter:
 
     Shrinking averages over areas, enlarging is bilinear. The colours follow the matrix and the range that the frame
     tells; one that tells none is taken for BT.601 in limited range, as FFmpeg does (grey ones: full range). Alpha is
-    dropped. Subsampled chroma stays in place at odd corners of a crop; odd sizes stretch it by half a sample, at most.
+    dropped. Subsampled chroma stays in place at odd corners of a crop; odd sizes move it by half a pixel, at most.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,15 @@ class Converter:
             pointers[i] = plane.buffer_ptr + lines * plane.line_size + _line_bytes(number, columns, i)
         high, wide = out.shape[1:]
         scaler = self._scaler(
-            number, height, width, high, wide, _chroma(left, across), _chroma(top, down), frame.colorspace, _full(frame)
+            number,
+            height,
+            width,
+            high,
+            wide,
+            _chroma(left, width, across),
+            _chroma(top, height, down),
+            frame.colorspace,
+            _full(frame),
         )
         line = -(-wide // ROOM) * ROOM
         target = out if line == wide else np.empty((3, high, line), np.uint8)
@@ -108,10 +116,14 @@ class Converter:
         return found
 
 
-def _chroma(offset: int, subsampling: int) -> int:
-    """Where the first chroma sample lies when a crop begins at `offset`, in 1/256 of a pixel of the crop."""
+def _chroma(offset: int, size: int, subsampling: int) -> int:
+    """Where the first chroma sample of a crop [offset, offset + size) lies, in 1/256 of a pixel of the crop.
+
+    The scaler stretches n chroma samples over the crop. Where they reach past its end, half of that is taken back.
+    """
+    step = 1 << subsampling
     middle = (128 << subsampling) - 128
-    return middle - 256 * (offset % (1 << subsampling))
+    return middle - 256 * (offset % step) + 128 * (-size % step)
 
 
 def _full(frame: VideoFrame) -> int:
