@@ -23,11 +23,11 @@ class Config(View):
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=lambda: Train(epochs=40))
     encoder: VideoNet = VideoNet.tiny_r2plus1d
-    sound_encoder: SoundNet = SoundNet.sound_vgg
+    sound_encoder: SoundNet = SoundNet.tiny_sound
     hard_from: int = 20
-    """The epoch from which on a share of the negatives are hard: sound of the same file, shifted."""
+    """The epoch from which on some negatives are hard: sound of the same file, shifted."""
     hard: float = 0.25
-    """That share."""
+    """Their share."""
     shift: float = 1.0
     """Seconds by which the sound of a hard negative is shifted, at least."""
 
@@ -37,6 +37,7 @@ PAPER = Config(
     size=224,
     hard_from=50,
     encoder=VideoNet.mc3_18,
+    sound_encoder=SoundNet.sound_vgg,
     train=Train(optimizer="sgd", lr=1e-2, weight_decay=1e-5, batch_size=64, epochs=90),
 )
 
@@ -44,9 +45,8 @@ PAPER = Config(
 def main(c: Config) -> Run:
     run = start(c)
     hears = AudioOffset(frames=c.frames, step=c.step, sound=c.sound, sample_rate=c.sample_rate, min_shift=c.shift)
-    easy = replace(hears, shifted=0.0, other=0.5)
     mixed = replace(hears, shifted=c.hard / 2, other=(1 - c.hard) / 2)
-    sampler = Stages(((0, easy), (c.hard_from, mixed)))
+    sampler = Stages(((0, replace(hears, shifted=0.0, other=0.5)), (c.hard_from, mixed)))
     transform = RandomCrop(c.size, short_side=c.short_side) | HorizontalFlip() | Gain()
     video, sound = c.encoder.build(), c.sound_encoder.build(sample_rate=c.sample_rate)
     heads = Projector(video.dim, 128), Projector(sound.dim, 128)

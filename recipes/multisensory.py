@@ -22,7 +22,7 @@ class Config(View):
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=lambda: Train(epochs=40))
     encoder: VideoNet = VideoNet.tiny_r2plus1d
-    sound_encoder: SoundNet = SoundNet.sound_vgg
+    sound_encoder: SoundNet = SoundNet.tiny_sound
     shift: float = 1.0
     """Seconds by which misaligned sound is shifted, at least."""
 
@@ -34,6 +34,7 @@ PAPER = Config(
     sample_rate=21000,
     shift=2.2,
     encoder=VideoNet.r3d_18,
+    sound_encoder=SoundNet.sound_resnet18,
     train=Train(optimizer="sgd", lr=1e-2, weight_decay=1e-5, batch_size=15, clip_norm=5.0, epochs=50),
 )
 

@@ -1,6 +1,6 @@
 """SimCLR: which two views come from the same example?  Chen et al., ICML 2020, arXiv:2002.05709.
 
-With `--frames 16` it is CVRL, Qian et al., CVPR 2021, arXiv:2008.03800; with `--sound 2 --encoder sound-vgg` on sound
+With `--frames 16` it is CVRL, Qian et al., CVPR 2021, arXiv:2008.03800; with `--sound 2 --encoder tiny_sound` on sound
 files the views are stretches of sound.
 
     python recipes/simclr.py --data.root ~/pictures --train.epochs 200

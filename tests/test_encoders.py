@@ -34,6 +34,7 @@ CLIP: dict[str, tuple[Callable[[], Encoder], int]] = {
 SOUND: dict[str, tuple[Callable[[], Encoder], int]] = {
     "sound_resnet18": (zoo.sound_resnet18, 512),
     "sound_vgg": (zoo.sound_vgg, 128),
+    "tiny_sound": (zoo.tiny_sound, 128),
     "sound_vgg 8 kHz": (lambda: zoo.sound_vgg(sample_rate=8000, n_mels=32, hop=0.02, width=8), 64),
 }
 
@@ -148,5 +149,7 @@ def test_errors_name_the_value() -> None:
         zoo.tiny_r2plus1d(width=12)
     with pytest.raises(ValueError, match="n_mels 8"):
         zoo.sound_vgg(n_mels=8)
+    with pytest.raises(ValueError, match="n_mels 8"):
+        zoo.tiny_sound(n_mels=8)
     with pytest.raises(ValueError, match="100 samples"):
         zoo.sound_vgg()(torch.zeros(1, 1, 100))

@@ -29,6 +29,7 @@ MAKERS: dict[str, Callable[[], Encoder]] = {
     "resnet18": lambda: zoo.resnet18(norm="group", stem="small"),
     "alexnet": lambda: zoo.alexnet(norm="local", last="pool5", width=0.25, groups=1),
     "sound_vgg": lambda: zoo.sound_vgg(sample_rate=8000, n_mels=32, width=8),
+    "tiny_sound": lambda: zoo.tiny_sound(n_mels=32),
     "sound_resnet18": lambda: zoo.sound_resnet18(n_mels=32),
 }
 

@@ -5,7 +5,7 @@ from avssl.encoders.choice import SoundNet, VideoNet
 from avssl.encoders.clip import c3d, mc3_18, r2plus1d_10, r2plus1d_18, r3d_10, r3d_18, s3d
 from avssl.encoders.frame import alexnet, resnet18, resnet50
 from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, Projector
-from avssl.encoders.sound import LogMel, SoundEncoder, sound_resnet18, sound_vgg
+from avssl.encoders.sound import LogMel, SoundEncoder, sound_resnet18, sound_vgg, tiny_sound
 from avssl.encoders.tiny import tiny_r2plus1d, tiny_resnet
 from avssl.encoders.weights import (
     from_torchvision,
@@ -54,5 +54,6 @@ __all__ = [
     "sound_vgg",
     "tiny_r2plus1d",
     "tiny_resnet",
+    "tiny_sound",
     "to_torchvision",
 ]

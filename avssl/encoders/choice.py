@@ -35,6 +35,7 @@ class VideoNet(Enum):
 class SoundNet(Enum):
     """An encoder of sound."""
 
+    tiny_sound = member(sound.tiny_sound)
     sound_vgg = member(sound.sound_vgg)
     sound_resnet18 = member(sound.sound_resnet18)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from avssl.encoders.base import Encoder, Modality, Origin, Trunk
 from avssl.encoders.tiny import initialise
 
-__all__ = ["LogMel", "SoundEncoder", "sound_resnet18", "sound_vgg"]
+__all__ = ["LogMel", "SoundEncoder", "sound_resnet18", "sound_vgg", "tiny_sound"]
 
 
 class LogMel(nn.Module):
@@ -105,5 +105,26 @@ def sound_vgg(*, sample_rate: int = 16000, n_mels: int = 64, hop: float = 0.01, 
     initialise(net)
     stages = {f"block{i}": (f"block{i}",) for i in (1, 2, 3, 4)}
     origin = Origin.of(sound_vgg, {"sample_rate": sample_rate, "n_mels": n_mels, "hop": hop, "width": width})
+    front = LogMel(sample_rate=sample_rate, n_mels=n_mels, hop=hop)
+    return SoundEncoder(Trunk(net=net, stages=stages, dim=8 * width), origin=origin, front=front)
+
+
+def tiny_sound(*, sample_rate: int = 16000, n_mels: int = 64, hop: float = 0.01, width: int = 16) -> SoundEncoder:
+    """Four strided convolutions with batch normalisation for laptops, D = 8·width; a step of its sequence is 8 hops.
+
+    Raises:
+        ValueError: fewer than 16 mel bands, which the four halvings need.
+    """
+    if n_mels < 16:
+        raise ValueError(f"n_mels {n_mels}: must be ≥ 16, for four halvings")
+    net = nn.Module()
+    channels = (1, width, 2 * width, 4 * width, 8 * width)
+    for i, (wide, out) in enumerate(pairwise(channels), start=1):
+        kernel, stride = (5, (2, 2)) if i == 1 else (3, (2 if i < 4 else 1, 2))
+        convolution = nn.Conv2d(wide, out, kernel, stride, kernel // 2, bias=False)
+        net.add_module(f"block{i}", nn.Sequential(convolution, nn.BatchNorm2d(out), nn.ReLU(inplace=True)))
+    initialise(net)
+    stages = {f"block{i}": (f"block{i}",) for i in (1, 2, 3, 4)}
+    origin = Origin.of(tiny_sound, {"sample_rate": sample_rate, "n_mels": n_mels, "hop": hop, "width": width})
     front = LogMel(sample_rate=sample_rate, n_mels=n_mels, hop=hop)
     return SoundEncoder(Trunk(net=net, stages=stages, dim=8 * width), origin=origin, front=front)

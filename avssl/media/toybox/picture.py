@@ -91,7 +91,7 @@ class _Canvas:
 
 def _distance(shape: str, u: Float, v: Float) -> Float:
     """How far outside the shape of radius 1 a point lies (negative inside)."""
-    rho = np.sqrt(u**2 + v**2)
+    rho = np.hypot(u, v)
     distance: Float
     match shape:
         case "disc":
@@ -106,7 +106,7 @@ def _distance(shape: str, u: Float, v: Float) -> Float:
             a, b = np.abs(u), np.abs(v)
             distance = np.minimum(np.maximum(a - 0.32, b - 1), np.maximum(a - 1, b - 0.32))
         case "star":
-            distance = rho - (0.7 + 0.3 * np.cos(5 * np.arctan2(u, v)))
+            distance = rho - (np.float32(0.7) + np.float32(0.3) * np.cos(5 * np.arctan2(u, v)))
         case "bar":
             distance = np.maximum(np.abs(u) - 1, np.abs(v) - 0.3)
         case _:

@@ -36,7 +36,9 @@ def write_clip(
             voice.bit_rate = 64_000
             voice.options = {"aac_coder": "fast"}
         for n, pixels in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            # converted here and copied: left to the encoder, the same frames do not always give the same bytes
+            planes = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p").to_ndarray()
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts, frame.time_base = n, Fraction(1, fps)
             file.mux(picture.encode(frame))
         file.mux(picture.encode(None))
