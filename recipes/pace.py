@@ -17,14 +17,16 @@ from avssl.transforms import ColourJitter, HorizontalFlip, RandomCrop
 
 @dataclass(frozen=True, kw_only=True)
 class Config(View):
+    step: int = 2
     data: Data = field(default_factory=Data)
-    train: Train = field(default_factory=Train)
+    train: Train = field(default_factory=lambda: Train(lr=3e-3, warmup=2))
     encoder: VideoNet = VideoNet.tiny_r2plus1d
     paces: tuple[int, ...] = (1, 2, 3, 4)
-    """How many times faster than normal a clip may be played."""
+    """Steps between frames to tell apart; the transfer then uses `step`."""
 
 
 PAPER = Config(
+    step=1,
     size=112,
     encoder=VideoNet.r2plus1d_10,
     train=Train(
@@ -35,7 +37,7 @@ PAPER = Config(
 
 def main(c: Config) -> Run:
     run = start(c)
-    sampler = Pace(paces=c.paces, frames=c.frames, step=c.step, rate=c.rate)
+    sampler = Pace(paces=c.paces, frames=c.frames, rate=c.rate)
     jitter = ColourJitter(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, p=0.8, scope="frame")
     transform = RandomCrop(c.size, short_side=c.short_side) | HorizontalFlip() | jitter
     encoder = c.encoder.build()

@@ -28,3 +28,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Networks made in a test have the same weights every time."""
+    torch.manual_seed(0)

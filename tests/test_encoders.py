@@ -75,7 +75,7 @@ def test_a_picture_equals_the_same_picture_repeated(name: str) -> None:
     encoder, x = FRAME[name][0]().eval(), frames(1)
     assert isinstance(encoder, FrameEncoder)
     with torch.no_grad():
-        torch.testing.assert_close(encoder(x), encoder(x.expand(1, 4, 3, 67, 67)), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(encoder(x), encoder(x.expand(1, 4, 3, 67, 67)), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("make", [zoo.tiny_r2plus1d, zoo.tiny_resnet])

@@ -69,9 +69,8 @@ def _fields(entry: Entry) -> dict[str, Any]:
 def _announce(source: Path, rejected: list[MediaError], listed: int) -> None:
     if rejected:
         console = Console(stderr=True)
-        console.print(
-            f"{source}: {len(rejected)} of {listed} files are left out:", style="bold", markup=False, soft_wrap=True
-        )
+        said = f"{source}: {len(rejected)} of {listed} files are left out:"
+        console.print(said, style="bold", markup=False, soft_wrap=True)
         for error in rejected:
             console.print(f"  {error}", markup=False, soft_wrap=True)
 

@@ -92,7 +92,7 @@ class _Canvas:
 def _distance(shape: str, u: Float, v: Float) -> Float:
     """How far outside the shape of radius 1 a point lies (negative inside)."""
     rho = np.hypot(u, v)
-    distance: Float
+    distance: npt.NDArray[np.floating]
     match shape:
         case "disc":
             distance = rho - 0.9
@@ -111,7 +111,7 @@ def _distance(shape: str, u: Float, v: Float) -> Float:
             distance = np.maximum(np.abs(u) - 1, np.abs(v) - 0.3)
         case _:
             raise ValueError(f"shape {shape!r}: unknown; see SHAPES")
-    return distance
+    return distance.astype(np.float32, copy=False)
 
 
 def _pattern(look: Individual, u: Float, v: Float) -> Float:
