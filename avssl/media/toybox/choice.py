@@ -49,7 +49,7 @@ SHAPES = ("disc", "square", "triangle", "ring", "cross", "star")
 TIMBRES = ("bell", "wood", "string", "brush")
 """The timbre classes: what an impact and the hum of a thing in motion sound like, at any pitch and loudness."""
 
-EDITION = 1
+EDITION = 2
 """To be raised whenever the same choices give other pixels or sounds, so that no old cache is taken for a new one."""
 
 

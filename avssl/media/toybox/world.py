@@ -205,7 +205,7 @@ def _grow(seconds: float, rng: Rng) -> Motion:
 
 def _swing(seconds: float, rng: Rng) -> Motion:
     """A pendulum that does not tire; it ticks where it turns."""
-    radius, length, widest = _radius(rng), rng.uniform(0.5, 0.65), rng.uniform(0.55, 0.8)
+    radius, length, widest = _radius(rng), rng.uniform(0.42, 0.55), rng.uniform(0.55, 0.8)
     period, phase = rng.uniform(1.4, 2.2), rng.uniform()
     px, py = rng.uniform(0.45, 0.55), rng.uniform(0.08, 0.18)
     turn = 2 * np.pi / period

@@ -29,9 +29,9 @@ def write_clip(
         picture.height, picture.width = frames.shape[1:3]
         picture.pix_fmt = "yuv420p"
         picture.thread_count = 1
-        picture.options = {"preset": "veryfast", "crf": "18", "g": "32", "bf": "2", "threads": "1"}
         # with its macroblock tree x264 gave the same small frames other bytes now and then (seen in 6 of 12 clips)
-        picture.options |= {"x264-params": "mbtree=0"}
+        options = {"preset": "veryfast", "crf": "18", "g": "32", "bf": "2", "x264-params": "mbtree=0:threads=1"}
+        picture.options = options
         voice = None
         if sound is not None:
             voice = file.add_stream("aac", rate=sample_rate, layout="mono")
