@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -108,20 +109,80 @@ def test_an_edit_list_hides_frames(folder: Path) -> None:
     assert numbers_of(clip.video) == list(range(7, 40))
 
 
-def test_a_stream_that_begins_inside_a_group_of_pictures_starts_at_its_first_key_frame(folder: Path) -> None:
-    source = write(folder / "long.ts", Film(frames=60, options={"bf": "2", "g": "20", "x264-params": "open-gop=0"}))
-    path = folder / "cut.ts"
+def remux(source: Path, path: Path, change: Callable[[int, av.Packet], av.Packet | None]) -> Path:
+    """Copy the pictures of a file packet by packet, each changed or left out."""
     with av.open(str(source)) as a, av.open(str(path), "w") as b:
         stream = b.add_stream_from_template(a.streams.video[0])
         for number, packet in enumerate(a.demux(a.streams.video[0])):
-            if packet.size and number >= 6:
-                packet.stream = stream
-                b.mux(packet)
+            copy = change(number, packet) if packet.size else None
+            if copy is not None:
+                copy.stream = stream
+                b.mux(copy)
+    return path
+
+
+def with_bytes(packet: av.Packet, data: bytes) -> av.Packet:
+    copy = av.Packet(data)
+    copy.pts, copy.dts, copy.time_base, copy.duration = packet.pts, packet.dts, packet.time_base, packet.duration
+    copy.is_keyframe = packet.is_keyframe
+    return copy
+
+
+@pytest.mark.parametrize("group", ["closed", "open"])
+def test_a_stream_that_begins_inside_a_group_of_pictures_starts_at_its_first_key_frame(
+    group: str, folder: Path
+) -> None:
+    """Of an open group the frames that lead the key frame, and refer to what is missing, are not shown."""
+    options = {"bf": "2", "g": "20", "x264-params": f"open-gop={int(group == 'open')}:scenecut=0:b-adapt=0"}
+    source = write(folder / f"long_{group}.ts", Film(frames=60, options=options))
+    path = remux(source, folder / f"cut_{group}.ts", lambda number, packet: packet if number >= 6 else None)
     info = probe(path)
-    assert info.frames == 40
     with open_media(path) as media:
         (clip,) = media.read([Span(times=tuple(middles(info)))])
-    assert numbers_of(clip.video) == list(range(20, 60))
+    found = numbers_of(clip.video)
+    assert found == list(range(found[0], 60))
+    assert found[0] in ({20} if group == "closed" else {20, 21, 22})
+
+
+def test_pictures_that_only_others_refer_to_are_not_shown(folder: Path) -> None:
+    """VP8 keeps them in packets of their own; here a shown one is made such."""
+    source = write(folder / "shown.webm", Film(codec="libvpx", options={"b": "300k"}))
+
+    def hide(number: int, packet: av.Packet) -> av.Packet:
+        data = bytes(packet)
+        return with_bytes(packet, bytes([data[0] & ~0x10]) + data[1:]) if number == 10 else packet
+
+    path = remux(source, folder / "hidden.webm", hide)
+    info = probe(path)
+    assert info.frames == 39
+    with open_media(path) as media:
+        (clip,) = media.read([Span(times=tuple(media._table.times.tolist()))])
+    assert numbers_of(clip.video) == [k for k in range(40) if k != 10]
+
+
+def test_a_key_frame_that_is_none_does_not_matter(folder: Path) -> None:
+    """A packet that is flagged wrongly cannot be decoded from; the frames come from further back."""
+    source = write(folder / "truly.mp4", Film(options={"bf": "0", "g": "40"}))
+
+    def flag(number: int, packet: av.Packet) -> av.Packet:
+        packet.is_keyframe = number in {0, 20}
+        return packet
+
+    path = remux(source, folder / "falsely.mp4", flag)
+    with open_media(path) as media:
+        for k in (21, 30, 39):
+            (clip,) = media.read([Span(times=((k + 0.5) / 25,))])
+            assert numbers_of(clip.video) == [k]
+
+
+def test_a_lost_frame_of_an_avi_does_not_move_the_others(folder: Path) -> None:
+    source = write(folder / "before.avi", Film(options={"bf": "0", "g": "5"}))
+    path = remux(source, folder / "after.avi", lambda n, p: with_bytes(p, bytes(60)) if n == 14 else p)
+    with open_media(path) as media:
+        (clip,) = media.read([Span(times=tuple((k + 0.5) / 25 for k in (13, 15, 16, 39)))])
+        assert numbers_of(clip.video) == [13, 15, 16, 39]
+        with pytest.raises(MediaError, match="frame 14"):
+            media.read([Span(times=(14.5 / 25,))])
 
 
 @pytest.mark.parametrize("name", ["b_frames.mp4", "late.mkv", "transport.ts", "packed.avi"])

@@ -100,6 +100,13 @@ def test_the_name_does_not_matter(good: Path, folder: Path) -> None:
         assert probe(path) == probe(good)
 
 
+def test_an_animated_webp_says_so(folder: Path) -> None:
+    frames = [Image.fromarray(numbered(k)) for k in range(3)]
+    frames[0].save(folder / "moving.webp", save_all=True, append_images=frames[1:], duration=100)
+    with pytest.raises(MediaError, match="animated WebP"):
+        probe(folder / "moving.webp")
+
+
 def test_cover_art_is_not_video(folder: Path) -> None:
     import av
 

@@ -21,12 +21,13 @@ __all__ = ["Converter"]
 
 Pointers, Strides = c_void_p * 4, c_int * 4
 
-BILINEAR, AREA, ACCURATE = 2, 0x20, 0x40000  # SWS_BILINEAR, SWS_AREA, SWS_ACCURATE_RND
+BILINEAR, AREA = 2, 0x20  # SWS_BILINEAR, SWS_AREA
+EXACT = 0x40000 | 0x2000 | 0x4000  # SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP: no chroma is skipped
 UNSPECIFIED, FULL_RANGE = 2, 2  # AVCOL_SPC_UNSPECIFIED, AVCOL_RANGE_JPEG
 UNIT = 1 << 16  # 1.0 of contrast and saturation
 
 ROOM = 64
-"""The scaler may write up to so many bytes past the end of a line, so that lines get a place of their own."""
+"""FFmpeg lets its scaler write past the end of a line, up to the next multiple of so many bytes."""
 
 
 @cache
@@ -148,7 +149,7 @@ def _new_scaler(
         "dstw": wide,
         "dsth": high,
         "dst_format": planar_rgb,
-        "sws_flags": (AREA if shrinks else BILINEAR) | ACCURATE,
+        "sws_flags": (AREA if shrinks else BILINEAR) | EXACT,
         "src_h_chr_pos": across,
         "src_v_chr_pos": down,
         "threads": 1,
