@@ -21,7 +21,7 @@ class Config(View):
     frames: int = 16
     sound: float | None = 1.0
     data: Data = field(default_factory=Data)
-    train: Train = field(default_factory=lambda: Train(epochs=40))
+    train: Train = field(default_factory=lambda: Train(epochs=40, lr=3e-3, warmup=2))
     encoder: VideoNet = VideoNet.tiny_r2plus1d
     sound_encoder: SoundNet = SoundNet.tiny_sound
     hard_from: int = 20

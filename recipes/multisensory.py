@@ -20,7 +20,7 @@ class Config(View):
     frames: int = 32
     sound: float | None = 2.0
     data: Data = field(default_factory=Data)
-    train: Train = field(default_factory=lambda: Train(epochs=40))
+    train: Train = field(default_factory=lambda: Train(epochs=40, lr=3e-3, warmup=2))
     encoder: VideoNet = VideoNet.tiny_r2plus1d
     sound_encoder: SoundNet = SoundNet.tiny_sound
     shift: float = 1.0

@@ -19,7 +19,7 @@ from avssl.transforms import HorizontalFlip, RandomCrop
 class Config(View):
     frames: int = 8
     data: Data = field(default_factory=Data)
-    train: Train = field(default_factory=lambda: Train(epochs=60))
+    train: Train = field(default_factory=lambda: Train(epochs=60, lr=3e-3, warmup=2))
     encoder: VideoNet = VideoNet.tiny_resnet
     longest: float = 1.0
     """Seconds from the first to the last frame of a triple, at most."""

@@ -18,7 +18,7 @@ from avssl.transforms import RandomCrop
 @dataclass(frozen=True, kw_only=True)
 class Config(View):
     data: Data = field(default_factory=Data)
-    train: Train = field(default_factory=lambda: Train(epochs=60))
+    train: Train = field(default_factory=lambda: Train(epochs=60, lr=3e-3, warmup=2))
     encoder: VideoNet = VideoNet.tiny_r2plus1d
     clips: int = 3
     """Clips to put in order; all their permutations are the classes."""

@@ -137,7 +137,7 @@ def test_errors_name_the_value() -> None:
         task(batch_of(noise(0, 2, 1), {"order": torch.zeros(2)}))
     with pytest.raises(ValueError, match=r"\(2,\).*\(2, 2\)"):
         task(batch_of(noise(0, 2, 2), {"pace": torch.zeros(2)}))
-    with pytest.raises(ValueError, match="no sound"):
+    with pytest.raises(ValueError, match="has sound"):
         Classify(sound_vgg(width=8), EachHead(64, 4))(batch_of(noise(0, 2, 1), {"order": torch.zeros(2)}))
     with pytest.raises(ValueError, match="encoder of sound with sound encoder of video"):
         Classify(sound_vgg(width=8), EachHead(64, 4), sound=tiny_resnet(width=8))

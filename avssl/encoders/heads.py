@@ -92,7 +92,8 @@ class EachHead(Head):
 class FusionHead(Head):
     """An answer for each clip from its frames and its sound, compared instant by instant.
 
-    Sequences (B, S, L, D) of video and (B, S, L', D') of sound → (B, S, K). The shorter one is interpolated to the
+    Sequences (B, S, L, D) of video and (B, S, L', D') of sound → (B, S, K); frames that come once, (B, 1, L, D), are
+    compared with each of the S sounds. The shorter one is interpolated to the
     length of the longer, both side by side pass `layers` temporal convolutions, and their maximum and mean over time
     give the answer. Early fusion as in Owens and Efros, ECCV 2018, arXiv:1804.03641, section 3.
     """
@@ -126,7 +127,8 @@ class FusionHead(Head):
 
     def forward(self, video: Tensor, sound: Tensor) -> Tensor:
         """Logits."""
-        batch = video.shape[:2]
+        batch = sound.shape[:2]
+        video = video.expand(*batch, -1, -1)
         steps = max(video.shape[2], sound.shape[2])
         both = [_resampled(f(x.flatten(0, 1)), steps) for f, x in ((self.video, video), (self.sound, sound))]
         y = self.time(torch.cat(both, dim=1))

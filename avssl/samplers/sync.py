@@ -39,7 +39,8 @@ class AudioOffset(SoundingSampler):
     other: float = 0.0
     """Share of examples whose sound comes from another file."""
     paired: bool = False
-    """Whether an example shows the same frames twice (S = 2), in sync and not, in a coin's order; labels are pairs."""
+    """Whether an example has its frames once and two sounds (S = 2, the second span is sound alone), one in sync and one
+    not, in a coin's order; labels are pairs."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,5 +121,9 @@ class AudioOffset(SoundingSampler):
         if not self.paired:
             return Plan(spans=(span,), labels={"in_sync": int(kind == _NONE), "negative": kind})
         if rng.random() < 0.5:
-            return Plan(spans=(true, span), labels={"in_sync": (1, 0), "negative": (_NONE, kind)})
-        return Plan(spans=(span, true), labels={"in_sync": (0, 1), "negative": (kind, _NONE)})
+            return Plan(spans=(true, _sound_alone(span)), labels={"in_sync": (1, 0), "negative": (_NONE, kind)})
+        return Plan(spans=(span, _sound_alone(true)), labels={"in_sync": (0, 1), "negative": (kind, _NONE)})
+
+
+def _sound_alone(span: Span) -> Span:
+    return replace(span, times=(), boxes=())

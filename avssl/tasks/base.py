@@ -47,12 +47,16 @@ class Task(nn.Module, ABC):
 def encoded(encoder: Encoder, clips: Sequence[Clip], *, over_time: bool = False) -> Tensor:
     """Features of S clips of a batch, (B, S, D), or with `over_time` their sequences (B, S, L, D).
 
-    Clips of one shape pass the encoder together, so that batch normalisation sees them all.
+    Clips of one shape pass the encoder together, so that batch normalisation sees them all. S counts the clips that
+    have what the encoder takes: an example may have its frames once and several sounds.
 
     Raises:
-        ValueError: a clip lacks what the encoder takes, or sequences differ in length.
+        ValueError: no clip has what the encoder takes, or sequences differ in length.
     """
-    tensors = [_medium(encoder, clip, i) for i, clip in enumerate(clips)]
+    media = [clip.video if encoder.modality == "video" else clip.audio for clip in clips]
+    tensors = [x for x in media if x is not None]
+    if not tensors:
+        raise ValueError(f"none of the {len(clips)} clips has {encoder.modality}, which the encoder takes: cut it")
     run = encoder.sequence if over_time else encoder
     if len({x.shape for x in tensors}) == 1:
         x = torch.stack(tensors, dim=1).flatten(0, 1) if len(tensors) > 1 else tensors[0]
@@ -61,10 +65,3 @@ def encoded(encoder: Encoder, clips: Sequence[Clip], *, over_time: bool = False)
     if len({y.shape for y in features}) > 1:
         raise ValueError(f"features of {[tuple(y.shape) for y in features]}: must be alike; cut clips of one length")
     return torch.stack(features, dim=1)
-
-
-def _medium(encoder: Encoder, clip: Clip, number: int) -> Tensor:
-    x = clip.video if encoder.modality == "video" else clip.audio
-    if x is None:
-        raise ValueError(f"clip {number} has no {encoder.modality}, which the encoder takes; let the sampler cut it")
-    return x
