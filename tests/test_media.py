@@ -160,19 +160,29 @@ def test_pictures_that_only_others_refer_to_are_not_shown(folder: Path) -> None:
     assert numbers_of(clip.video) == [k for k in range(40) if k != 10]
 
 
-def test_a_key_frame_that_is_none_does_not_matter(folder: Path) -> None:
-    """A packet that is flagged wrongly cannot be decoded from; the frames come from further back."""
-    source = write(folder / "truly.mp4", Film(options={"bf": "0", "g": "40"}))
-
-    def flag(number: int, packet: av.Packet) -> av.Packet:
-        packet.is_keyframe = number in {0, 20}
-        return packet
-
-    path = remux(source, folder / "falsely.mp4", flag)
+@pytest.mark.parametrize("suffix", ["ts", "mp4"])
+def test_each_frame_alone_is_that_of_the_whole(suffix: str, folder: Path) -> None:
+    """With a picture that is refreshed bit by bit, what is flagged as a key frame often is none."""
+    options = {"x264-params": "intra-refresh=1:keyint=12:bframes=0:scenecut=0"}
+    path = write(folder / f"refresh.{suffix}", Film(frames=60, options=options))
+    with av.open(str(path)) as container:
+        assert sum(p.is_keyframe for p in container.demux(video=0) if p.size) == 5
     with open_media(path) as media:
-        for k in (21, 30, 39):
+        (whole,) = media.read([Span(times=tuple((k + 0.5) / 25 for k in range(60)))])
+        for k in range(60):
             (clip,) = media.read([Span(times=((k + 0.5) / 25,))])
-            assert numbers_of(clip.video) == [k]
+            assert torch.equal(clip.video[0], whole.video[k])
+
+
+def test_behind_a_damaged_key_frame_frames_are_those_of_plain_playing(folder: Path) -> None:
+    """Where nothing comes from the nearest key frame on, decoding starts at the beginning."""
+    source = write(folder / "keyed.webm", Film(codec="libvpx-vp9", options={**FAST, "g": "20"}))
+    path = remux(source, folder / "unkeyed.webm", lambda n, p: with_bytes(p, bytes(50)) if n == 20 else p)
+    with open_media(path) as media:
+        instants = tuple((k + 0.5) / 25 for k in range(40) if k != 20)
+        (whole,) = media.read([Span(times=instants)])
+        (clip,) = media.read([Span(times=(25.5 / 25,))])
+        assert torch.equal(clip.video[0], whole.video[24])
 
 
 def test_a_lost_frame_of_an_avi_does_not_move_the_others(folder: Path) -> None:

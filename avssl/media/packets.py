@@ -15,6 +15,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from avssl.media.files import open_container
+from avssl.media.keys import starts_decoding
 
 __all__ = ["Row", "Track", "demux", "tracks"]
 
@@ -53,6 +54,8 @@ class Track:
     tick: Fraction
     """Length of a tick, s."""
     format: str
+    codec: str
+    header: bytes
     rows: list[Row] = field(default_factory=list)
     held: list[AnyPacket] | None = field(default_factory=list)
 
@@ -117,7 +120,14 @@ def tracks(path: Path, container: InputContainer) -> tuple[Track | None, Track |
     for stream in [*pictures[:1], *sounds[:1]]:
         tick = stream.time_base
         assert tick is not None  # every stream of an opened file has one
-        found[stream.index] = Track(path=path, stream=stream, tick=tick, format=container.format.name)
+        found[stream.index] = Track(
+            path=path,
+            stream=stream,
+            tick=tick,
+            format=container.format.name,
+            codec=stream.codec_context.codec.canonical_name,
+            header=bytes(stream.codec_context.extradata or b""),
+        )
     _fill(found, container)
     picture = found.get(pictures[0].index) if pictures else None
     sound = found.get(sounds[0].index) if sounds else None
@@ -134,8 +144,9 @@ def _fill(found: dict[int, Track], container: InputContainer) -> None:
     streams = [t.stream for t in found.values()]
     for packet in demux(container, streams) if streams else ():
         track = found[packet.stream_index]
+        codec, header = track.codec, track.header
         # VP8 keeps pictures that only others refer to in packets of their own (RFC 6386, section 9.1: show_frame)
-        vp8 = track.stream.codec_context.codec.canonical_name == "vp8"
+        hidden = codec == "vp8" and not memoryview(packet)[0] & 0x10
         skip = 0
         if not track.rows and packet.has_sidedata("skip_samples"):
             skip = int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
@@ -145,8 +156,8 @@ def _fill(found: dict[int, Track], container: InputContainer) -> None:
                 dts=packet.dts,
                 duration=packet.duration or 0,
                 size=packet.size,
-                key=packet.is_keyframe,
-                shown=not packet.is_discard and (not vp8 or bool(memoryview(packet)[0] & 0x10)),
+                key=packet.is_keyframe and starts_decoding(bytes(packet), codec, header),
+                shown=not packet.is_discard and not hidden,
                 skip=skip,
             )
         )
