@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 
@@ -22,7 +23,7 @@ __all__ = ["Damaged", "cache_folder", "catalogue"]
 
 Damaged = Literal["skip", "stop"]
 
-_VERSION = 1  # of the cache file: raise it when MediaInfo, or what `probe` says, changes
+_VERSION = 2  # of the cache file: raise it when MediaInfo, or what `probe` says, changes
 
 
 def cache_folder() -> Path:
@@ -91,9 +92,19 @@ def _stretch(entry: Entry, info: MediaInfo) -> MediaInfo:
         info,
         duration=end - entry.start,
         frames=max(frames, 2) if frames else 0,  # one frame would read as a picture
+        motion=_part(info.motion, entry.start / info.duration, end / info.duration),
         sound_start=first - entry.start if info.has_sound else 0.0,
         sound_duration=max(0.0, last - first) if info.has_sound else 0.0,
     )
+
+
+def _part(motion: tuple[float, ...], start: float, end: float) -> tuple[float, ...]:
+    """The motion in the share [start, end) of the duration, in as many slices as that of the whole."""
+    if not motion:
+        return ()
+    knots = np.linspace(0, 1, len(motion) + 1)
+    total = np.interp(np.linspace(start, end, len(motion) + 1), knots, np.concatenate([[0.0], np.cumsum(motion)]))
+    return tuple(float(m) for m in np.diff(total))
 
 
 # ------------------------------------------------------------------------------------------------- the cache

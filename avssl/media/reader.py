@@ -19,6 +19,7 @@ from avssl.media.clips import Media
 from avssl.media.files import first_bytes, open_container, refusing
 from avssl.media.frames import FrameTable, decode, frame_table
 from avssl.media.kinds import VIDEO_SUFFIXES, looks_like_picture
+from avssl.media.motion import motion
 from avssl.media.packets import tracks
 from avssl.media.picture import load_picture
 from avssl.media.sound import SoundTable, cut, extent, onset, sound_table
@@ -140,7 +141,13 @@ class _Film(Media):
         frame, turn = next((f, t) for n, f, t in self._frames([0]))
         height, width = turn.shown_size(frame.height, frame.width)
         return replace(
-            info, duration=table.duration, fps=table.fps, frames=len(table.times), height=height, width=width
+            info,
+            duration=table.duration,
+            fps=table.fps,
+            frames=len(table.times),
+            height=height,
+            width=width,
+            motion=motion(self._picture, table),
         )
 
     @property

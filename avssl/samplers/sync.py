@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from avssl.core import MediaInfo, Plan, Rng, Unfit
+from avssl.core import MediaInfo, Plan, Rng, Span, Unfit
 from avssl.samplers.grid import SoundingSampler, check, too_short
 
 __all__ = ["AudioOffset"]
@@ -39,8 +39,8 @@ class AudioOffset(SoundingSampler):
     other: float = 0.0
     """Share of examples whose sound comes from another file."""
     paired: bool = False
-    """Whether an example has its frames once and two sounds (S = 2, the second span is sound alone), one in sync and one
-    not, in a coin's order; labels are pairs."""
+    """Whether an example has its frames once and two sounds (S = 2, the second span is sound alone), one in sync and
+    one not, in a coin's order; labels are pairs."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
