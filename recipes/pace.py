@@ -12,7 +12,7 @@ from avssl.evaluation import probes, transfer
 from avssl.samplers import Pace
 from avssl.tasks import Classify
 from avssl.training import Run, Train, fit, start
-from avssl.transforms import ColourJitter, HorizontalFlip, RandomCrop
+from avssl.transforms import ColourJitter, HorizontalFlip, RandomCrop, Scope
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +23,14 @@ class Config(View):
     encoder: VideoNet = VideoNet.tiny_r2plus1d
     paces: tuple[int, ...] = (1, 2, 3, 4)
     """Steps between frames to tell apart; the transfer then uses `step`."""
+    jitter: Scope = "clip"
+    """Whether each frame has colours of its own, as in the paper, or a clip has them for all its frames."""
 
 
 PAPER = Config(
     step=1,
     size=112,
+    jitter="frame",
     encoder=VideoNet.r2plus1d_10,
     train=Train(
         optimizer="sgd", lr=1e-3, weight_decay=5e-3, batch_size=30, epochs=180, schedule="steps", milestones=(60, 120)
@@ -38,7 +41,7 @@ PAPER = Config(
 def main(c: Config) -> Run:
     run = start(c)
     sampler = Pace(paces=c.paces, frames=c.frames, rate=c.rate)
-    jitter = ColourJitter(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, p=0.8, scope="frame")
+    jitter = ColourJitter(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, p=0.8, scope=c.jitter)
     transform = RandomCrop(c.size, short_side=c.short_side) | HorizontalFlip() | jitter
     encoder = c.encoder.build()
     task = Classify(encoder, EachHead(encoder.dim, len(c.paces)), label="pace")

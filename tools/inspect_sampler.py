@@ -24,6 +24,8 @@ class InspectSampler:
     """The recipe's script."""
     out: Path = Path("sheet.png")
     """The PNG file to write."""
+    examples: int = 8
+    """How many examples to draw, 8 at most."""
 
 
 def main(choice: InspectSampler, arguments: list[str]) -> None:
@@ -37,7 +39,7 @@ def main(choice: InspectSampler, arguments: list[str]) -> None:
         if done.returncode:
             sys.exit(f"{choice.recipe} ended with status {done.returncode}; what it says above is why")
         try:
-            print(write_contact_sheet(run, choice.out))
+            print(write_contact_sheet(run, choice.out, examples=choice.examples))
         except FileNotFoundError as error:
             sys.exit(str(error))
 

@@ -64,7 +64,8 @@ class Loader:
         if self.clips.workers == 0:
             yield from (self._example(p) for p in positions)
             return
-        pool = ThreadPoolExecutor(max_workers=self.clips.workers, thread_name_prefix="avssl-read")
+        # a thread that decodes gains nothing from threads of its own, and loses much where the processor is busy
+        pool = ThreadPoolExecutor(self.clips.workers, "avssl-read", torch.set_num_threads, (1,))
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         pending: deque[Future[Example | None]] = deque()
         upcoming = iter(positions)

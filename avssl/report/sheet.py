@@ -58,8 +58,8 @@ def contact_sheet(draws: Sequence[Draw]) -> bytes:
     return buffer.getvalue()
 
 
-def write_contact_sheet(run: Path, out: Path) -> Path:
-    """Draw the sheet of a run folder's draws.json into the PNG file `out`.
+def write_contact_sheet(run: Path, out: Path, *, examples: int = 8) -> Path:
+    """Draw the sheet of the first examples of a run folder's draws.json into the PNG file `out`.
 
     Raises:
         FileNotFoundError: the run holds no draws that can be read.
@@ -70,7 +70,7 @@ def write_contact_sheet(run: Path, out: Path) -> Path:
         why = "; ".join(problems) or "draws.json is missing"
         raise FileNotFoundError(f"{run}: no draws ({why}); run the recipe with --train.epochs 0 --train.out {run}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(contact_sheet(draws))
+    out.write_bytes(contact_sheet(draws[:examples]))
     return out
 
 

@@ -44,12 +44,12 @@ DEFAULT_MOTIONS: tuple[MotionName, ...] = MOTIONS[:10]
 """The motion classes of a toybox unless others are asked for: those that cannot be told by one picture's extent."""
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross", "star")
-"""The appearance classes: shapes. Colours, patterns and backgrounds differ between the individuals of a shape."""
+"""The appearance classes: shapes. The same colours, patterns and backgrounds go with every shape, so only shape tells."""
 
 TIMBRES = ("bell", "wood", "string", "brush")
 """The timbre classes: what an impact and the hum of a thing in motion sound like, at any pitch and loudness."""
 
-EDITION = 2
+EDITION = 3
 """To be raised whenever the same choices give other pixels or sounds, so that no old cache is taken for a new one."""
 
 
@@ -57,9 +57,9 @@ EDITION = 2
 class Toybox:
     """A set of clips that avssl makes itself: things that move and sound by physics.
 
-    Motion class, appearance class (shape) and timbre class are crossed, so none of them tells another. The individuals
-    (shape × colours × pattern × background, the manifest's `group`) of train and test are disjoint, and so are the
-    hues they are made of.
+    Motion class, appearance class (shape) and timbre class are crossed, so none of them tells another. An individual
+    (the manifest's `group`) is a shape in one of the liveries (colours and pattern) of its split. Train and test share
+    the shapes, but no livery, no hue and no background.
     """
 
     train: int = 600

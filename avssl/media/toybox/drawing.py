@@ -1,4 +1,4 @@
-"""What is drawn by chance for each clip, from numbers only: classes crossed, individuals, camera, distractors."""
+"""What is drawn by chance for each clip, from numbers only: classes crossed, liveries, camera, distractors."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from avssl.core import Rng, generator
 from avssl.media.toybox.choice import SHAPES, TIMBRES, MotionName, Toybox
 from avssl.media.toybox.world import Motion, State, draw_motion
 
-__all__ = ["Bar", "Individual", "Role", "Scene", "cast", "draw_individual", "draw_scene"]
+__all__ = ["Bar", "Ground", "Livery", "Role", "Scene", "cast", "draw_livery", "draw_scene"]
 
 Array = npt.NDArray[np.float64]
 Split: TypeAlias = Literal["train", "test"]
 
-INDIVIDUALS: dict[Split, int] = {"train": 20, "test": 10}
-"""How many individuals of each shape a split has."""
+LIVERIES: dict[Split, int] = {"train": 20, "test": 10}
+"""How many liveries, and so individuals of each shape, a split has."""
 
 PATTERNS = ("plain", "stripes", "checks", "rings")
 
@@ -33,12 +33,12 @@ class Role:
     motion: MotionName
     shape: str
     timbre: str
-    individual: int
+    livery: int
 
     @property
     def group(self) -> str:
-        """The name of the individual: of one split only."""
-        return f"{self.split}-{self.shape}-{self.individual:02d}"
+        """The name of the individual, a shape in a livery: of one split only."""
+        return f"{self.split}-{self.shape}-{self.livery:02d}"
 
     @property
     def stem(self) -> str:
@@ -47,14 +47,21 @@ class Role:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Individual:
-    """How a thing and its surroundings look. Colours are (3,) RGB in 0..1; `texture` keys the background."""
+class Livery:
+    """What a thing of any shape wears. Colours are (3,) RGB in 0..1."""
 
     colour: Array
     second: Array
     pattern: str
     scale: float
-    ground: Array
+    bright: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """The background: `colour` ± `contrast`, (3,) RGB each, by a noise of which `texture` is the key."""
+
+    colour: Array
     contrast: Array
     texture: tuple[int, ...]
 
@@ -75,7 +82,8 @@ class Scene:
     """All that a clip shows and sounds like."""
 
     role: Role
-    individual: Individual
+    livery: Livery
+    ground: Ground
     motion: Motion
     mirrored: bool
     spin: float
@@ -118,7 +126,7 @@ def cast(toybox: Toybox) -> list[Role]:
             table += zip([motion] * n, _balanced(SHAPES, n, rng), _balanced(TIMBRES, n, rng), strict=True)
         for number, place in enumerate(places):
             motion, shape, timbre = table[place]
-            who = int(rng.integers(INDIVIDUALS[split]))
+            who = int(rng.integers(LIVERIES[split]))
             roles.append(
                 Role(
                     split=split,
@@ -126,7 +134,7 @@ def cast(toybox: Toybox) -> list[Role]:
                     motion=motion,
                     shape=shape,
                     timbre=timbre,
-                    individual=who,
+                    livery=who,
                 )
             )
     return roles
@@ -147,22 +155,25 @@ def _colour(hue: float, lightness: float, saturation: float) -> Array:
     return np.array(colorsys.hls_to_rgb(hue, lightness, saturation))
 
 
-def draw_individual(split: Split, shape: str, number: int, *, seed: int) -> Individual:
-    """The looks of an individual: the same in every clip in which it plays."""
-    key = (seed, 2, int(split == "test"), SHAPES.index(shape), number)
-    rng = generator(*key)
-    hue, second, ground, contrast = (_hue(split, rng) for _ in range(4))
+def draw_livery(split: Split, number: int, *, seed: int) -> Livery:
+    """A livery of a split: the same for every shape and in every clip, so that no colour tells a shape."""
+    rng = generator(seed, 2, int(split == "test"), number)
     bright = bool(rng.integers(2))  # the thing is bright on a dark ground, or dark on a bright one
-    near, far = (rng.uniform(0.58, 0.72), rng.uniform(0.2, 0.36)) if bright else (rng.uniform(0.2, 0.3), 0.66)
-    return Individual(
-        colour=_colour(hue, near, rng.uniform(0.6, 1.0)),
-        second=_colour(second, near + (0.15 if bright else -0.12), rng.uniform(0.4, 1.0)),
+    light = rng.uniform(0.58, 0.72) if bright else rng.uniform(0.2, 0.3)
+    return Livery(
+        colour=_colour(_hue(split, rng), light, rng.uniform(0.6, 1.0)),
+        second=_colour(_hue(split, rng), light + (0.15 if bright else -0.12), rng.uniform(0.4, 1.0)),
         pattern=PATTERNS[int(rng.integers(len(PATTERNS)))],
         scale=float(rng.uniform(2.5, 4.5)),
-        ground=_colour(ground, far, rng.uniform(0.2, 0.7)),
-        contrast=_colour(contrast, far + rng.uniform(0.08, 0.16), rng.uniform(0.2, 0.7)) - _colour(ground, far, 0.4),
-        texture=(*key, 1),
+        bright=bright,
     )
+
+
+def _draw_ground(split: Split, bright: bool, texture: tuple[int, ...], rng: Rng) -> Ground:
+    """A background of its own for each clip."""
+    light, hue, other = rng.uniform(0.2, 0.36) if not bright else 0.66, _hue(split, rng), _hue(split, rng)
+    contrast = _colour(other, light + rng.uniform(0.08, 0.16), rng.uniform(0.2, 0.7)) - _colour(hue, light, 0.4)
+    return Ground(colour=_colour(hue, light, rng.uniform(0.2, 0.7)), contrast=contrast, texture=texture)
 
 
 def _draw_bars(toybox: Toybox, split: Split, rng: Rng) -> tuple[Bar, ...]:
@@ -192,10 +203,12 @@ def draw_scene(toybox: Toybox, role: Role) -> Scene:
     if toybox.shuffled_sound:
         other = toybox.motions[int(sounding.integers(len(toybox.motions)))]
         heard = draw_motion(other, toybox.duration, sounding)
+    livery = draw_livery(role.split, role.livery, seed=toybox.seed)
     drift, way = looking.uniform(0.01, 0.1) * toybox.drifting_camera, looking.uniform(0, 2 * np.pi)
     return Scene(
         role=role,
-        individual=draw_individual(role.split, role.shape, role.individual, seed=toybox.seed),
+        livery=livery,
+        ground=_draw_ground(role.split, not livery.bright, (*key, 5), looking),
         motion=motion,
         mirrored=bool(looking.integers(2)),
         spin=float(looking.uniform(-1.0, 1.0)),

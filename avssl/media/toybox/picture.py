@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from avssl.core import generator
 from avssl.media.toybox.choice import Toybox
-from avssl.media.toybox.drawing import Individual, Scene
+from avssl.media.toybox.drawing import Ground, Livery, Scene
 
 __all__ = ["frame_times", "frames", "mask"]
 
@@ -31,7 +31,7 @@ def frames(scene: Scene, toybox: Toybox) -> npt.NDArray[np.uint8]:
         canvas.paint("bar", place, np.full_like(t, bar.radius), np.full_like(t, bar.angle), bar.colour)
     state = scene.at(t)
     spin = scene.angle + scene.spin * seen
-    look = scene.individual
+    look = scene.livery
     canvas.paint(scene.role.shape, state.position, state.radius, spin, look.colour, look=look)
     _burst(canvas, scene, seen)
     levels: npt.NDArray[np.uint8] = np.clip(canvas.picture * 255 + 0.5, 0, 255).astype(np.uint8)
@@ -64,7 +64,7 @@ class _Canvas:
         *,
         at: npt.NDArray[np.intp] | None = None,
         opacity: Array | None = None,
-        look: Individual | None = None,
+        look: Livery | None = None,
     ) -> None:
         """Paint a thing at `position` (n, 2) with `radius` (n,) and `angle` (n,) into the frames `at` (n,), or all."""
         size = self.picture.shape[1]
@@ -114,7 +114,7 @@ def _distance(shape: str, u: Float, v: Float) -> Float:
     return distance.astype(np.float32, copy=False)
 
 
-def _pattern(look: Individual, u: Float, v: Float) -> Float:
+def _pattern(look: Livery, u: Float, v: Float) -> Float:
     """The colours (n, h, w, 3) of a thing in its own coordinates."""
     k = np.float32(look.scale)
     wave: Float
@@ -132,9 +132,9 @@ def _pattern(look: Individual, u: Float, v: Float) -> Float:
     return colours
 
 
-def _texture(look: Individual, side: int) -> Float:
+def _texture(ground: Ground, side: int) -> Float:
     """A periodic background (side, side, 3): noise with as much contrast at fine as at coarse scales."""
-    rng = generator(*look.texture)
+    rng = generator(*ground.texture)
     fy, fx = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
     f = np.hypot(fy, fx)
     amplitude = np.where((f > 0) & (f < 0.35), 1 / np.maximum(f, 1.5 / side), 0)  # finer would flicker when it drifts
@@ -142,14 +142,14 @@ def _texture(look: Individual, side: int) -> Float:
     field = np.tanh(field / field.std()) * 0.6
     grain = np.fft.irfft2(amplitude * np.fft.rfft2(rng.normal(size=(side, side))), s=(side, side))
     light = 0.09 * np.tanh(grain / grain.std())
-    texture: Float = (look.ground + field[..., None] * look.contrast + light[..., None]).astype(np.float32)
+    texture: Float = (ground.colour + field[..., None] * ground.contrast + light[..., None]).astype(np.float32)
     return texture
 
 
 def _background(scene: Scene, toybox: Toybox, t: Array) -> Float:
     """The drifting background (T, H, W, 3), shifted by parts of pixels."""
     size, side = toybox.size, 2 * toybox.size
-    texture = np.pad(_texture(scene.individual, side), ((0, size + 1), (0, size + 1), (0, 0)), mode="wrap")
+    texture = np.pad(_texture(scene.ground, side), ((0, size + 1), (0, size + 1), (0, 0)), mode="wrap")
     place = (scene.camera_start + t[:, None] * scene.camera_velocity) * size % side
     whole = np.floor(place).astype(np.intp)
     fx, fy = (place - whole).astype(np.float32).T
@@ -176,4 +176,4 @@ def _burst(canvas: _Canvas, scene: Scene, t: Array) -> None:
                 age = t[at] - instant
                 path = np.stack([x + vx * age, y + size + vy * age + 1.5 * age**2], -1)
                 still, fade = np.zeros_like(age), 1 - age / 0.5
-                canvas.paint("disc", path, still + 0.38 * size, still, scene.individual.colour, at=at, opacity=fade)
+                canvas.paint("disc", path, still + 0.38 * size, still, scene.livery.colour, at=at, opacity=fade)

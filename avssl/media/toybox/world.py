@@ -100,7 +100,7 @@ def draw_motion(name: MotionName, seconds: float, rng: Rng) -> Motion:
 
 
 def _radius(rng: Rng) -> float:
-    return float(rng.uniform(0.065, 0.125))
+    return float(rng.uniform(0.075, 0.135))
 
 
 def _state(x: Array, y: Array, vx: Array, vy: Array, radius: Array | float) -> State:
@@ -150,7 +150,7 @@ def _bounce(seconds: float, rng: Rng) -> Motion:
 
 def _speed_up(seconds: float, rng: Rng) -> Motion:
     """To and fro on a straight line, each leg from rest with constant acceleration till the hit at its end."""
-    radius, length, angle = _radius(rng), rng.uniform(0.4, 0.62), rng.uniform(0, 2 * np.pi)
+    radius, length, angle = _radius(rng), rng.uniform(0.48, 0.64), rng.uniform(0, 2 * np.pi)
     starts = _legs(seconds, 0.9, 1.5, rng)
     lasting = np.diff(starts)
     along = np.array([np.cos(angle), np.sin(angle)])
@@ -188,7 +188,7 @@ def _orbit(period: float, rng: Rng) -> Motion:
 
 def _grow(seconds: float, rng: Rng) -> Motion:
     """Swells in puffs of equal ratio, each lasting 0.16 s around its impact, while it drifts a little."""
-    small, large = rng.uniform(0.045, 0.06), rng.uniform(0.15, 0.19)
+    small, large = rng.uniform(0.045, 0.055), rng.uniform(0.18, 0.22)
     puffs = max(2, round(seconds * rng.uniform(1.2, 1.8)))
     instants = (np.arange(puffs) + 0.5 + rng.uniform(-0.3, 0.3, size=puffs)) * seconds / puffs
     (x0, y0), (x1, y1) = rng.uniform(0.3, 0.7, size=(2, 2))

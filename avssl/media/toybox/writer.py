@@ -30,7 +30,13 @@ def write_clip(
         picture.pix_fmt = "yuv420p"
         picture.thread_count = 1
         # with its macroblock tree x264 gave the same small frames other bytes now and then (seen in 6 of 12 clips)
-        options = {"preset": "veryfast", "crf": "18", "g": "32", "bf": "2", "x264-params": "mbtree=0:threads=1"}
+        options: dict[str, str | None] = {
+            "preset": "veryfast",
+            "crf": "18",
+            "g": "32",
+            "bf": "2",
+            "x264-params": "mbtree=0:threads=1",
+        }
         picture.options = options
         voice = None
         if sound is not None:
