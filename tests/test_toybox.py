@@ -36,7 +36,7 @@ from avssl.media.toybox import (
     sound,
     truth,
 )
-from avssl.media.toybox.drawing import draw_individual
+from avssl.media.toybox.drawing import draw_livery
 
 TINY = Toybox(train=8, test=4, seconds=2.0)
 
@@ -241,7 +241,7 @@ def test_motion_looks_and_timbre_tell_nothing_of_one_another():
         for (name, a), (other, b) in itertools.combinations(columns.items(), 2):
             assert dependence(a, b) < 4, (split, name, other)
         assert dependence(columns["motion"], [r.group for r in roles]) < 4
-        assert dependence(columns["motion"], [str(r.individual) for r in roles]) < 4
+        assert dependence(columns["motion"], [str(r.livery) for r in roles]) < 4
     assert dependence(columns["motion"], columns["motion"]) > 1000  # the measure sees what is dependent
 
 
@@ -253,7 +253,7 @@ def test_looks_camera_and_mirror_do_not_tell_the_motion():
         [len(s.bars) for s in drawn],
         [int(np.hypot(*s.camera_velocity) * 40) for s in drawn],
         [int(np.arctan2(*s.camera_velocity) // (np.pi / 4)) for s in drawn],
-        [int(s.individual.colour.argmax()) for s in drawn],
+        [int(s.livery.colour.argmax()) for s in drawn],
         [int(s.pitch * 4) for s in drawn],
     ):
         assert dependence(motions, [str(v) for v in value]) < 4
@@ -271,7 +271,7 @@ def test_classes_are_balanced_to_within_one(count: int, seed: int):
         assert max(shapes.values()) <= -(-motions[motion] // len(SHAPES))
 
 
-def test_both_splits_hold_all_classes_but_no_individual_and_no_hue_is_in_both():
+def test_both_splits_hold_all_classes_but_no_individual_and_no_hue_are_shared():
     roles = cast(Toybox())
     by = {s: [r for r in roles if r.split == s] for s in ("train", "test")}
     for s in by.values():
@@ -280,8 +280,7 @@ def test_both_splits_hold_all_classes_but_no_individual_and_no_hue_is_in_both():
         assert {r.timbre for r in s} == set(TIMBRES)
     assert not {r.group for r in by["train"]} & {r.group for r in by["test"]}
     hues = {
-        split: np.array([hue(draw_individual(split, shape, k, seed=0).colour) for shape in SHAPES for k in range(10)])
-        for split in ("train", "test")
+        split: np.array([hue(draw_livery(split, k, seed=0).colour) for k in range(10)]) for split in ("train", "test")
     }
     gap = np.abs(hues["train"][:, None] - hues["test"])
     assert np.minimum(gap, 1 - gap).min() > 0.005
@@ -294,14 +293,17 @@ def hue(colour: np.ndarray) -> float:
     return colorsys.rgb_to_hsv(*colour)[0]
 
 
-def test_an_individual_looks_the_same_in_all_its_clips():
+def test_a_livery_is_the_same_on_every_shape_and_backgrounds_are_never_the_same():
     drawn = scenes(Toybox(train=300, test=0))
-    first = {}
+    colours: dict[int, set[tuple[float, ...]]] = {}
     for s in drawn:
-        known = first.setdefault(s.role.group, s.individual)
-        assert known.texture == s.individual.texture
-        np.testing.assert_array_equal(known.colour, s.individual.colour)
-    assert len({i.texture for i in first.values()}) == len(first)
+        colours.setdefault(s.role.livery, set()).add(tuple(s.livery.colour))
+    assert {len(c) for c in colours.values()} == {1}
+    assert len(set().union(*colours.values())) == len(colours)
+    assert len({s.ground.texture for s in drawn}) == len(drawn)
+    shapes = [s.role.shape for s in drawn]
+    assert dependence(shapes, [str(s.role.livery % 5) for s in drawn]) < 4
+    assert dependence(shapes, [str(s.ground.colour.argmax()) for s in drawn]) < 4
 
 
 # --- motion ----------------------------------------------------------------------------------------------------------

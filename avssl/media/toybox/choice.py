@@ -44,7 +44,7 @@ DEFAULT_MOTIONS: tuple[MotionName, ...] = MOTIONS[:10]
 """The motion classes of a toybox unless others are asked for: those that cannot be told by one picture's extent."""
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross", "star")
-"""The appearance classes: shapes. The same colours, patterns and backgrounds go with every shape, so only shape tells."""
+"""The appearance classes: shapes. All wear the same colours and patterns on the same backgrounds: only shape tells."""
 
 TIMBRES = ("bell", "wood", "string", "brush")
 """The timbre classes: what an impact and the hum of a thing in motion sound like, at any pitch and loudness."""

@@ -30,7 +30,7 @@ def write_clip(
         picture.pix_fmt = "yuv420p"
         picture.thread_count = 1
         # with its macroblock tree x264 gave the same small frames other bytes now and then (seen in 6 of 12 clips)
-        options: dict[str, str | None] = {
+        options: dict[str, object] = {
             "preset": "veryfast",
             "crf": "18",
             "g": "32",
