@@ -17,7 +17,7 @@ from avssl.transforms import Gain, HorizontalFlip, RandomCrop
 
 @dataclass(frozen=True, kw_only=True)
 class Config(View):
-    frames: int = 32
+    step: int = 2
     sound: float | None = 2.0
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=lambda: Train(epochs=40, lr=3e-3, warmup=2))
@@ -29,6 +29,7 @@ class Config(View):
 
 PAPER = Config(
     frames=125,
+    step=1,
     size=224,
     sound=4.2,
     sample_rate=21000,
