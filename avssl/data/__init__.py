@@ -4,7 +4,7 @@ from avssl.data.choice import Data
 from avssl.data.clips import Clips, collate
 from avssl.data.items import Catalogue, Entry, Item, entries
 from avssl.data.loader import Loader, batches, epoch_order
-from avssl.data.scan import Damaged, cache_folder, catalogue
+from avssl.data.scan import Damaged, announce, cache_folder, catalogue
 from avssl.data.view import View
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Item",
     "Loader",
     "View",
+    "announce",
     "batches",
     "cache_folder",
     "catalogue",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from avssl.core import MediaError, MediaInfo
 from avssl.data.items import Catalogue, Entry, Item, entries
 from avssl.media import probe
 
-__all__ = ["Damaged", "cache_folder", "catalogue"]
+__all__ = ["Damaged", "announce", "cache_folder", "catalogue"]
 
 Damaged = Literal["skip", "stop"]
 
@@ -55,7 +55,8 @@ def catalogue(source: Path, *, damaged: Damaged = "skip", workers: int = 4) -> C
             rejected.append(e)
     if not items:
         raise MediaError(source, f"none of its {len(listed)} files can be read", f"the first says: {rejected[0]}")
-    _announce(source, rejected, len(listed))
+    if rejected:
+        announce(f"{source}: {len(rejected)} of {len(listed)} files are left out:", rejected)
     return Catalogue(source=source, items=tuple(items), rejected=tuple(rejected))
 
 
@@ -67,13 +68,14 @@ def _fields(entry: Entry) -> dict[str, Any]:
     return {k: getattr(entry, k) for k in ("path", "label", "split", "group", "start", "end", "columns")}
 
 
-def _announce(source: Path, rejected: list[MediaError], listed: int) -> None:
-    if rejected:
-        console = Console(stderr=True)
-        said = f"{source}: {len(rejected)} of {listed} files are left out:"
-        console.print(said, style="bold", markup=False, soft_wrap=True)
-        for error in rejected:
-            console.print(f"  {error}", markup=False, soft_wrap=True)
+def announce(what: str, errors: Sequence[MediaError], *, most: int = 100) -> None:
+    """Tell of files that are left out, each with its reason; of very many, the first."""
+    console = Console(stderr=True)
+    console.print(what, style="bold", markup=False, soft_wrap=True)
+    for error in errors[:most]:
+        console.print(f"  {error}", markup=False, soft_wrap=True)
+    if len(errors) > most:
+        console.print(f"  … and {len(errors) - most} more")
 
 
 def _stretch(entry: Entry, info: MediaInfo) -> MediaInfo:

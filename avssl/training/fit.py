@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from avssl.core import Example, generator
-from avssl.data import Clips, Loader, batches, epoch_order
+from avssl.data import Clips, Loader, announce, batches, epoch_order
 from avssl.encoders import Encoder, save_encoder
 from avssl.tasks import Task
 from avssl.training.checkpoint import restore, save
@@ -105,8 +104,8 @@ class _Loop:
         self.log = Log(self.run, step=self.step)
         for error in self.clips.unfit if self.step == 0 else ():
             self.log.event({"step": 0, "what": "left out", "path": error.path, "why": error.what})
-        if self.clips.unfit and self.run.ranks.first:
-            print(f"{len(self.clips.unfit)} files cannot be cut; the first: {self.clips.unfit[0]}", file=sys.stderr)
+        if (unfit := self.clips.unfit) and self.run.ranks.first:
+            announce(f"{len(unfit)} of {len(unfit) + len(self.clips)} files cannot be cut and are left out:", unfit)
         try:
             with TrainingProgress(steps=total, done=self.step, shown=self.run.ranks.first) as self.progress:
                 while self.step < total:
