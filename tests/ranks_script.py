@@ -22,11 +22,11 @@ class Config:
 
 
 def main(root: Path, out: Path) -> None:
-    train = Train(epochs=2, batch_size=8, out=out, device="cpu", optimizer="sgd", lr=0.05, clip_norm=1.0)
+    train = Train(epochs=2, batch_size=8, out=out, device="cpu", optimizer="sgd", lr=0.01, clip_norm=1.0)
     run = start(Config(train=train))
     items = catalogue(root).where(split="train").items
     transform = RandomCrop(32, short_side=40) | HorizontalFlip()
-    encoder = tiny_r2plus1d(width=8, norm="group")
+    encoder = tiny_r2plus1d(width=16, norm="group")
     task = Contrast(encoder, Projector(encoder.dim, 16, norm="none"), criterion=InfoNCE(0.2))
     fit(run, task, Clips.of(items, RandomClips(n=2, frames=4, step=2), transform))
 
