@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from avssl.encoders.base import Encoder, Modality, Origin, Trunk
+from avssl.encoders.base import Encoder, Json, Modality, Origin, Trunk
 from avssl.encoders.tiny import initialise
 
 __all__ = ["LogMel", "SoundEncoder", "sound_resnet18", "sound_vgg", "tiny_sound"]
@@ -92,21 +93,15 @@ def sound_vgg(*, sample_rate: int = 16000, n_mels: int = 64, hop: float = 0.01, 
     Raises:
         ValueError: fewer than 16 mel bands, which the four halvings need.
     """
-    if n_mels < 16:
-        raise ValueError(f"n_mels {n_mels}: must be ≥ 16, for four halvings")
     net = nn.Module()
-    channels = (1, width, 2 * width, 4 * width, 8 * width)
-    for i, (wide, out) in enumerate(pairwise(channels), start=1):
+    for i, (wide, out) in enumerate(_widths(width), start=1):
         block: list[nn.Module] = []
         for a in (wide, out):
             block += [nn.Conv2d(a, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
         pool = nn.MaxPool2d((2, 2) if i < 4 else (1, 2))
         net.add_module(f"block{i}", nn.Sequential(*block, pool))
-    initialise(net)
-    stages = {f"block{i}": (f"block{i}",) for i in (1, 2, 3, 4)}
-    origin = Origin.of(sound_vgg, {"sample_rate": sample_rate, "n_mels": n_mels, "hop": hop, "width": width})
-    front = LogMel(sample_rate=sample_rate, n_mels=n_mels, hop=hop)
-    return SoundEncoder(Trunk(net=net, stages=stages, dim=8 * width), origin=origin, front=front)
+    arguments: dict[str, Json] = {"sample_rate": sample_rate, "n_mels": n_mels, "hop": hop, "width": width}
+    return _of_four_blocks(net, Origin.of(sound_vgg, arguments), sample_rate=sample_rate, n_mels=n_mels, hop=hop)
 
 
 def tiny_sound(*, sample_rate: int = 16000, n_mels: int = 64, hop: float = 0.01, width: int = 16) -> SoundEncoder:
@@ -115,16 +110,25 @@ def tiny_sound(*, sample_rate: int = 16000, n_mels: int = 64, hop: float = 0.01,
     Raises:
         ValueError: fewer than 16 mel bands, which the four halvings need.
     """
-    if n_mels < 16:
-        raise ValueError(f"n_mels {n_mels}: must be ≥ 16, for four halvings")
     net = nn.Module()
-    channels = (1, width, 2 * width, 4 * width, 8 * width)
-    for i, (wide, out) in enumerate(pairwise(channels), start=1):
+    for i, (wide, out) in enumerate(_widths(width), start=1):
         kernel, stride = (5, (2, 2)) if i == 1 else (3, (2 if i < 4 else 1, 2))
         convolution = nn.Conv2d(wide, out, kernel, stride, kernel // 2, bias=False)
         net.add_module(f"block{i}", nn.Sequential(convolution, nn.BatchNorm2d(out), nn.ReLU(inplace=True)))
+    arguments: dict[str, Json] = {"sample_rate": sample_rate, "n_mels": n_mels, "hop": hop, "width": width}
+    return _of_four_blocks(net, Origin.of(tiny_sound, arguments), sample_rate=sample_rate, n_mels=n_mels, hop=hop)
+
+
+def _widths(width: int) -> Iterator[tuple[int, int]]:
+    """Channels into and out of each of four blocks."""
+    return pairwise((1, width, 2 * width, 4 * width, 8 * width))
+
+
+def _of_four_blocks(net: nn.Module, origin: Origin, *, sample_rate: int, n_mels: int, hop: float) -> SoundEncoder:
+    if n_mels < 16:
+        raise ValueError(f"n_mels {n_mels}: must be ≥ 16, for four halvings")
     initialise(net)
     stages = {f"block{i}": (f"block{i}",) for i in (1, 2, 3, 4)}
-    origin = Origin.of(tiny_sound, {"sample_rate": sample_rate, "n_mels": n_mels, "hop": hop, "width": width})
+    dim = [m.out_channels for m in net.modules() if isinstance(m, nn.Conv2d)][-1]
     front = LogMel(sample_rate=sample_rate, n_mels=n_mels, hop=hop)
-    return SoundEncoder(Trunk(net=net, stages=stages, dim=8 * width), origin=origin, front=front)
+    return SoundEncoder(Trunk(net=net, stages=stages, dim=dim), origin=origin, front=front)
