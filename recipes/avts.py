@@ -18,8 +18,8 @@ from avssl.transforms import Gain, HorizontalFlip, RandomCrop
 
 @dataclass(frozen=True, kw_only=True)
 class Config(View):
-    frames: int = 16
-    sound: float | None = 1.0
+    frames: int = 24
+    sound: float | None = 1.5
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=lambda: Train(epochs=40, lr=3e-3, warmup=2))
     encoder: VideoNet = VideoNet.tiny_r2plus1d
@@ -34,6 +34,7 @@ class Config(View):
 
 PAPER = Config(
     frames=25,
+    sound=1.0,
     size=224,
     hard_from=50,
     encoder=VideoNet.mc3_18,
@@ -50,8 +51,7 @@ def main(c: Config) -> Run:
     transform = RandomCrop(c.size, short_side=c.short_side) | HorizontalFlip() | Gain()
     video, sound = c.encoder.build(), c.sound_encoder.build(sample_rate=c.sample_rate)
     heads = Projector(video.dim, 128), Projector(sound.dim, 128)
-    policy, criterion = synchronised(), Margin(0.99)
-    task = Contrast(video, heads[0], sound=sound, sound_projector=heads[1], policy=policy, criterion=criterion)
+    task = Contrast(video, heads[0], sound=sound, sound_projector=heads[1], policy=synchronised(), criterion=Margin())
     fit(run, task, c.data.clips(sampler, transform), probes=probes(c.data, c))
     return transfer(run, task.encoders(), c.data, c)
 

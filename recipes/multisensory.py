@@ -17,10 +17,10 @@ from avssl.transforms import Gain, HorizontalFlip, RandomCrop
 
 @dataclass(frozen=True, kw_only=True)
 class Config(View):
-    step: int = 2
-    sound: float | None = 2.0
+    frames: int = 24
+    sound: float | None = 1.5
     data: Data = field(default_factory=Data)
-    train: Train = field(default_factory=lambda: Train(epochs=40, lr=3e-3, warmup=2))
+    train: Train = field(default_factory=lambda: Train(epochs=30, lr=3e-3, warmup=2))
     encoder: VideoNet = VideoNet.tiny_r2plus1d
     sound_encoder: SoundNet = SoundNet.tiny_sound
     shift: float = 1.0
@@ -29,7 +29,6 @@ class Config(View):
 
 PAPER = Config(
     frames=125,
-    step=1,
     size=224,
     sound=4.2,
     sample_rate=21000,

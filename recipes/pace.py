@@ -19,7 +19,7 @@ from avssl.transforms import ColourJitter, HorizontalFlip, RandomCrop, Scope
 class Config(View):
     step: int = 2
     data: Data = field(default_factory=Data)
-    train: Train = field(default_factory=lambda: Train(lr=3e-3, warmup=2))
+    train: Train = field(default_factory=lambda: Train(epochs=25, lr=3e-3, warmup=2))
     encoder: VideoNet = VideoNet.tiny_r2plus1d
     paces: tuple[int, ...] = (1, 2, 3, 4)
     """Steps between frames to tell apart; the transfer then uses `step`."""
