@@ -35,6 +35,7 @@ def cli(main: Callable[[Config], Run], config: type[Config], *, paper: Config) -
     if run.ranks.first:
         page = write_report(run.folder)
         Console().print(f"Run folder {run.folder}\nPage       {page}", highlight=False, markup=False, soft_wrap=True)
+    run.ranks.leave()
     return run
 
 

@@ -4,7 +4,7 @@ Run by test_training.py, alone and under torchrun: `python ranks_script.py ROOT 
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avssl.data import Clips, catalogue
@@ -24,11 +24,16 @@ class Config:
 def main(root: Path, out: Path) -> None:
     train = Train(epochs=2, batch_size=8, out=out, device="cpu", optimizer="sgd", lr=0.01, clip_norm=1.0)
     run = start(Config(train=train))
-    items = catalogue(root).where(split="train").items
+    everything = catalogue(root)
     transform = RandomCrop(32, short_side=40) | HorizontalFlip()
     encoder = tiny_r2plus1d(width=16, norm="group")
     task = Contrast(encoder, Projector(encoder.dim, 16, norm="none"), criterion=InfoNCE(0.2))
-    fit(run, task, Clips.of(items, RandomClips(n=2, frames=4, step=2), transform))
+    train_on, hold_out = (
+        Clips.of(everything.where(split=s).items, RandomClips(n=2, frames=4, step=2), transform)
+        for s in ("train", "test")
+    )
+    fit(run, task, replace(train_on, held_out=hold_out))
+    run.ranks.leave()
 
 
 if __name__ == "__main__":

@@ -175,6 +175,10 @@ def test_two_ranks_equal_one(toybox: Path, tmp_path: Path) -> None:
     assert [s for s, _ in a] == [s for s, _ in b]
     for (_, x), (_, y) in zip(a, b, strict=True):
         assert x == pytest.approx(y, abs=1e-5)
+    probes = [{f["name"]: f["value"] for f in lines(tmp_path / n, "probe")} for n in ("one", "two")]
+    assert probes[0].keys() == {"held-out loss", "held-out accuracy", "held-out spread"}
+    for name in ("held-out loss", "held-out accuracy"):  # the spread is that of a rank's own examples
+        assert probes[0][name] == pytest.approx(probes[1][name], abs=1e-5)
     first, second = (load_encoder(tmp_path / n / "encoder.safetensors").state_dict() for n in ("one", "two"))
     for name in first:
         assert torch.allclose(first[name], second[name], atol=1e-5), name

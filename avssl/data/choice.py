@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,8 +24,8 @@ class Data:
     """What to learn from, and what to do about damaged files."""
 
     root: Path | None = None
-    """A folder of media, or a manifest (CSV with `path` and, if wanted, label, split, group, start, end). None: the
-    toybox, which avssl makes itself."""
+    """A folder of media, or a manifest (CSV with `path` and, if wanted, label, split, group, start, end).
+    None: the toybox, which avssl makes itself."""
     splits: tuple[str, ...] = ("train", "unlabelled", "")
     """Splits of the manifest to pretrain on; '' are the items that have none."""
     damaged: Damaged = "skip"
@@ -32,8 +33,8 @@ class Data:
     held_out: tuple[str, ...] = ("test",)
     """Splits on which the pretext task itself is measured, without labels; never trained on."""
     null: Literal["none", "frozen", "noise", "foreign-sound"] = "none"
-    """Take the signal away, to see that the task is then at chance: every clip one frozen frame, every pixel noise, or
-    every sound that of another file."""
+    """Take the signal away, to see that the task is then at chance:
+    every clip one frozen frame, every pixel noise, or every sound that of another file."""
     workers: int = 2
     """Threads that decode ahead of the training step; 0: none."""
     toybox: Toybox = field(default_factory=Toybox)
@@ -52,11 +53,20 @@ class Data:
         return self.root if self.root is not None else make_toybox(self.toybox)
 
     def catalogue(self) -> Catalogue:
-        """Every item of every split."""
+        """Every item of every split; the source is looked through once, and its damaged files are named once."""
+        return self._looked_through
+
+    @cached_property
+    def _looked_through(self) -> Catalogue:
         return catalogue(self.source(), damaged=self.damaged, workers=max(2, self.workers))
 
     def clips(self, sampler: Sampler, transform: Transform | None = None) -> Clips:
-        """What to pretrain on: the items of the chosen splits, without their labels."""
+        """What to pretrain on: the items of the chosen splits, without their labels.
+
+        Raises:
+            MediaError: the source cannot be read, or the sampler can cut none of its items.
+            ValueError: no item is of the chosen splits.
+        """
         everything = self.catalogue()
         if self.null == "frozen":
             sampler = Frozen(sampler)

@@ -22,10 +22,8 @@ __all__ = ["Clips", "collate"]
 class Clips:
     """The examples that a sampler and a transform make of items; nothing is decoded until one is asked for.
 
-    Items that the sampler cannot cut are left out once and for all (`unfit` says why), so that positions are stable.
-
-    Raises:
-        MediaError: the sampler can cut none of the items.
+    Made by `Clips.of`: items that the sampler cannot cut are left out once and for all (`unfit` says why), so that
+    positions are stable.
     """
 
     items: tuple[Item, ...]
@@ -50,7 +48,12 @@ class Clips:
         workers: int = 2,
         damaged: Damaged = "stop",
     ) -> Clips:
-        """The clips of those items that the sampler can cut."""
+        """The clips of those items that the sampler can cut.
+
+        Raises:
+            MediaError: the sampler can cut none of the items, or too few to take `sampler.others` from.
+            ValueError: there are no items.
+        """
         if not items:
             raise ValueError("no items to cut clips from: check --data.root and the split")
         reasons = [sampler.unfit(i.info) for i in items]

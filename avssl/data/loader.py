@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import cycle, islice
 
 import torch
 
@@ -28,8 +29,12 @@ class Loader:
 
     Each element of `batches` is one batch: positions in `clips`. Threads decode (the codecs free the interpreter
     lock) at most `ahead` examples before they are asked for. A damaged file raises `MediaError`, or, where
-    `clips.damaged` is "skip", is left out of its batch and noted in `skipped`. `waited` adds up the seconds that
-    whoever iterates had to wait.
+    `clips.damaged` is "skip", is left out of its batch and noted in `skipped`; a batch of nothing else is left out too.
+    `waited` adds up the seconds that whoever iterates had to wait.
+
+    Raises:
+        MediaError: when iterating, a file is damaged and `clips.damaged` is "stop", or nothing is left of all batches,
+            or of one that is to keep its size.
     """
 
     clips: Clips
@@ -37,33 +42,49 @@ class Loader:
     epoch: int = 0
     device: torch.device | str = "cpu"
     ahead: int = 64
+    keep_size: bool = False
+    """Whether examples of the batch are repeated in the places of damaged files, as ranks need that gather theirs."""
     waited: float = 0.0
     skipped: list[MediaError] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self) -> Iterator[Example]:
+    def __iter__(self) -> Generator[Example, None, None]:
+        given = 0
         with ExitStack() as stack:
             examples = self._examples(stack)
             for positions in self.batches:
                 since = time.perf_counter()
                 found = [e for e in (next(examples) for _ in positions) if e is not None]
+                if not found and self.keep_size:
+                    raise self._nothing_left(f"its batch of {len(positions)}")
                 if not found:
-                    what = f"so are all the files of its batch of {len(positions)}"
-                    raise MediaError(self.skipped[-1].path, f"{self.skipped[-1].what}; {what}", "look at the data")
+                    continue
+                if self.keep_size:
+                    found = list(islice(cycle(found), len(positions)))
                 batch = collate(found)
                 if torch.device(self.device).type == "cuda":
                     batch = _pinned(batch)
                 batch = batch.to(self.device, non_blocking=True)
                 self.waited += time.perf_counter() - since
+                given += 1
                 yield batch if self.clips.transform is None else self.clips.transform.apply(batch)
+        if self.batches and not given:
+            raise self._nothing_left(f"all {len(self.batches)} batches")
+
+    def _nothing_left(self, of: str) -> MediaError:
+        last = self.skipped[-1]
+        return MediaError(last.path, f"{last.what}; so are all the files of {of}", f"{last.remedy}, or take larger batches")
 
     def _examples(self, stack: ExitStack) -> Iterator[Example | None]:
         positions = [p for b in self.batches for p in b]
         if self.clips.workers == 0:
             yield from (self._example(p) for p in positions)
             return
+        # torch gives a thread that has not computed yet the number that was set last, by whichever thread: ours is to
+        # have its own before the readers set theirs
+        torch.get_num_threads()
         # a thread that decodes gains nothing from threads of its own, and loses much where the processor is busy
         pool = ThreadPoolExecutor(self.clips.workers, "avssl-read", torch.set_num_threads, (1,))
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)

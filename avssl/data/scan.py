@@ -23,7 +23,7 @@ __all__ = ["Damaged", "announce", "cache_folder", "catalogue"]
 
 Damaged = Literal["skip", "stop"]
 
-_VERSION = 2  # of the cache file: raise it when MediaInfo, or what `probe` says, changes
+_VERSION = 3  # of the cache file: raise it when MediaInfo, or what `probe` says, changes
 
 
 def cache_folder() -> Path:
@@ -35,7 +35,8 @@ def catalogue(source: Path, *, damaged: Damaged = "skip", workers: int = 4) -> C
     """Look into every file that a folder or manifest lists, and number those that can be read.
 
     Numbers follow the order of the list, damaged entries included, so that they stay when a file is repaired. What is
-    known of a file is cached until its size or its time of change does.
+    known of a file is cached until its size or its time of change does; a damaged one is looked into every time, as
+    rights or a disk can be mended without a trace in either.
 
     Raises:
         MediaError: the source lists nothing readable, or, with `damaged="stop"`, the first file that is damaged.
@@ -141,11 +142,12 @@ def _look(source: Path, paths: list[Path], *, workers: int) -> dict[Path, MediaI
     for p in unique:
         row = cached.get(str(p))
         if row is not None and row["stamp"] == [stamps[p].size, stamps[p].mtime]:
-            known[p] = _decoded(p, row)
+            known[p] = _decoded(row)
     missing = [p for p in unique if p not in known]
     if missing:
         known |= dict(_probe_all(missing, workers=workers))
-        _save(cache_file, {str(p): _encoded(stamps[p], known[p]) for p in unique})
+        good = {p: found for p, found in known.items() if isinstance(found, MediaInfo)}
+        _save(cache_file, {str(p): _encoded(stamps[p], found) for p, found in good.items()})
     return known
 
 
@@ -163,16 +165,11 @@ def _probe_all(paths: list[Path], *, workers: int) -> Iterator[tuple[Path, Media
             yield f.result()
 
 
-def _encoded(stamp: _Stamp, found: MediaInfo | MediaError) -> dict[str, Any]:
-    row: dict[str, Any] = {"stamp": [stamp.size, stamp.mtime]}
-    if isinstance(found, MediaInfo):
-        return row | {"info": asdict(found)}
-    return row | {"what": found.what, "remedy": found.remedy}
+def _encoded(stamp: _Stamp, found: MediaInfo) -> dict[str, Any]:
+    return {"stamp": [stamp.size, stamp.mtime], "info": asdict(found)}
 
 
-def _decoded(path: Path, row: dict[str, Any]) -> MediaInfo | MediaError:
-    if "info" not in row:
-        return MediaError(path, row["what"], row["remedy"])
+def _decoded(row: dict[str, Any]) -> MediaInfo:
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row["info"].items()}
     return MediaInfo(**fields)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from avssl.core import Example, generator
-from avssl.data import Clips, Loader, announce, batches, epoch_order
+from avssl.data import Clips, Loader, announce, epoch_order
 from avssl.encoders import Encoder, save_encoder
 from avssl.tasks import Task
 from avssl.training.checkpoint import restore, save
@@ -20,6 +20,7 @@ from avssl.training.draws import write_draws
 from avssl.training.log import Log
 from avssl.training.optimisers import optimiser
 from avssl.training.progress import TrainingProgress
+from avssl.training.ranks import Ranks
 from avssl.training.schedules import rate
 from avssl.training.start import Run
 
@@ -94,7 +95,9 @@ class _Loop:
         if self.run.ranks.world > 1:
             if cuda:  # gloo has no synchronised batch norm
                 module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
-            module = DistributedDataParallel(module, device_ids=[self.run.ranks.local] if cuda else None)
+            module = DistributedDataParallel(
+                module, device_ids=[self.run.ranks.local] if cuda else None, broadcast_buffers=False
+            )
         if self.train_as.compile:
             module.compile()
         return module
@@ -224,35 +227,47 @@ class _Loop:
         self.log.flush()
 
     def _probe(self, probes: Sequence[Probe], epoch: int) -> None:
+        self.task.eval()
+        found = held_out(self.task, self.clips, batch_size=self.micro, device=self.run.device, ranks=self.run.ranks)
         if self.run.ranks.first:
-            self.task.eval()
-            found = list(held_out(self.task, self.clips, batch_size=self.micro, device=self.run.device))
             for probe in probes:
                 found += probe(self.task.encoders())
             for name, value in found:
                 self.log.probe(step=self.step, epoch=epoch, name=name, value=value)
             self.log.flush()
             self.progress.probed("  ".join(f"{name} {value:.3f}" for name, value in found))
-            self.task.train()
+        self.task.train()
         self.run.ranks.wait()
 
 
 @torch.no_grad()
 def held_out(
-    task: Task, clips: Clips, *, batch_size: int, device: torch.device, passes: int = 2
-) -> Iterator[tuple[str, float]]:
-    """The task's own numbers on items that it is not trained on, with the same draws at every call."""
+    task: Task, clips: Clips, *, batch_size: int, device: torch.device, ranks: Ranks, passes: int = 2
+) -> list[tuple[str, float]]:
+    """The task's own numbers on items that it is not trained on, with the same draws at every call.
+
+    All ranks take part, each with as many examples as the others, since a task may gather over them.
+    """
     if clips.held_out is None:
-        return
+        return []
     sums: dict[str, float] = {}
-    count = 0
+    positions = _shares(len(clips.held_out), batch_size, ranks)
     for n in range(passes):
-        for batch in batches(clips.held_out, batch_size=batch_size, device=device, epoch=_HELD_OUT + n):
+        for batch in Loader(clips.held_out, positions, epoch=_HELD_OUT + n, device=device):
             for name, value in task(batch).items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
-            count += len(batch)
-    for name, total in sums.items():
-        yield f"held-out {name}", total / count
+    count = passes * sum(len(p) for p in positions)
+    means = ranks.mean(torch.tensor([total / count for total in sums.values()], device=device)).tolist()
+    return [(f"held-out {name}", value) for name, value in zip(sums, means, strict=True)]
+
+
+def _shares(items: int, batch_size: int, ranks: Ranks) -> list[range]:
+    """This rank's part of each batch over the ranks; of the last one only what all can have alike."""
+    shares, start = [], 0
+    while (size := min(batch_size, (items - start) // ranks.world)) > 0:
+        shares.append(range(start + ranks.rank * size, start + (ranks.rank + 1) * size))
+        start += ranks.world * size
+    return shares
 
 
 _HELD_OUT = 2**31  # epochs that training never reaches

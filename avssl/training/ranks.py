@@ -37,6 +37,11 @@ class Ranks:
         if self.world > 1:
             dist.barrier()
 
+    def leave(self) -> None:
+        """End the communication; call it last."""
+        if self.world > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
     def share(self, text: str) -> str:
         """The text of the first rank, on all of them."""
         if self.world == 1:
