@@ -151,7 +151,7 @@ class _Loop:
                 save(self.run, self.task, self.optimiser, step=self.step)
             elif self.run.device.type == "cpu" or len(self.pending) == 20:  # reading a number makes the device wait
                 self._flush(loader)
-        batches.close()  # type: ignore[attr-defined]
+        batches.close()
         self._flush(loader)
         said = "  ".join(f"{k} {v / (self.steps_per_epoch - first):.4g}" for k, v in self.totals.items())
         self.totals.clear()
