@@ -1,7 +1,9 @@
 """The data room: what a folder or manifest lists, scanning, plans of visits, batches in a repeatable order."""
 
 import csv
+import json
 import os
+import threading
 import wave
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +13,10 @@ import pytest
 import torch
 
 from avssl.core import MediaError, MediaInfo, Plan, Rng, Sampler, Sound, Span
-from avssl.data import Clips, Item, Loader, batches, catalogue, collate, entries, epoch_order
+from avssl.data import Clips, Data, Item, Loader, View, batches, catalogue, collate, entries, epoch_order
+from avssl.media.toybox import Toybox
 from avssl.samplers import RandomClips
+from avssl.training.start import plain
 
 RATE = 8000
 
@@ -129,6 +133,16 @@ class TestCatalogue:
         again = catalogue(tones)
         assert looked == [tones / "low" / "02.wav"]
         assert [i.info.duration for i in again].count(9.0) == 1
+
+    def test_a_damaged_file_is_looked_into_again(self, tones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def no_rights(path: Path) -> MediaInfo:
+            raise MediaError(path, "no right to read it", "chmod")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("avssl.data.scan.probe", no_rights)
+            with pytest.raises(MediaError, match="none of its 12 files"):
+                catalogue(tones)
+        assert len(catalogue(tones)) == 12  # neither size nor time of change tells of rights
 
     def test_a_cut_cache_is_made_again(self, tones: Path) -> None:
         first = catalogue(tones)
@@ -254,21 +268,71 @@ class TestLoader:
         assert [len(b) for b in loader] == [3, 4, 4]
         assert [Path(e.path) for e in loader.skipped] == [clips.items[3].path]
 
-    def test_a_batch_of_nothing_but_damaged_files_is_an_error(self, tones: Path) -> None:
+    def test_a_batch_of_nothing_but_damaged_files_is_left_out_of_a_pass(self, tones: Path) -> None:
+        clips = sound_clips(tones, damaged="skip")
+        clips.items[11].path.write_bytes(b"gone")
+        loader = batches(clips, batch_size=11)
+        assert [len(b) for b in loader] == [11]
+        assert [Path(e.path) for e in loader.skipped] == [clips.items[11].path]
+
+    def test_nothing_but_damaged_files_is_an_error(self, tones: Path) -> None:
         clips = sound_clips(tones, damaged="skip")
         for item in clips.items:
             item.path.write_bytes(b"gone")
-        with pytest.raises(MediaError, match="all the files of its batch"):
+        with pytest.raises(MediaError, match="all the files of all 3 batches"):
             list(batches(clips, batch_size=4))
 
-    def test_stopping_early_leaves_no_thread(self, tones: Path) -> None:
-        import threading
+    def test_a_batch_that_keeps_its_size_repeats_what_it_has(self, tones: Path) -> None:
+        clips = sound_clips(tones, damaged="skip")
+        for n in (1, 2, 3):
+            clips.items[n].path.write_bytes(b"gone")
+        loader = Loader(clips, [[0, 1, 2, 4, 5], [6, 7]], keep_size=True)
+        numbers = [[clips.items.index(i) for n in b.index for i in clips.items if i.index == n] for b in loader]
+        assert numbers == [[0, 4, 5, 0, 4], [6, 7]]
+        with pytest.raises(MediaError, match=r"all the files of its batch of 2.*larger batches"):
+            list(Loader(clips, [[0, 4], [1, 2]], keep_size=True))
 
+    def test_reading_threads_leave_the_threads_of_the_caller_alone(self, tones: Path) -> None:
+        found: list[int] = []
+
+        def caller() -> None:  # a thread that has not computed anything yet
+            list(batches(sound_clips(tones, workers=1), batch_size=12))
+            found.append(torch.get_num_threads())
+
+        torch.set_num_threads(2)
+        try:
+            thread = threading.Thread(target=caller)
+            thread.start()
+            thread.join()
+        finally:
+            torch.set_num_threads(1)
+        assert found == [2]
+
+    def test_stopping_early_leaves_no_thread(self, tones: Path) -> None:
         before = threading.active_count()
         iterator = iter(batches(sound_clips(tones, workers=3), batch_size=2))
         next(iterator)
         iterator.close()  # type: ignore[attr-defined]
         assert threading.active_count() == before
+
+
+class TestChoice:
+    def test_damaged_files_are_named_once_for_all_who_ask(
+        self, tones: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tones / "low" / "00.wav").write_bytes(b"")
+        data = Data(root=tones)
+        assert data.catalogue() is data.catalogue()
+        data.clips(RandomClips(sound=0.25))
+        assert capsys.readouterr().err.count("00.wav") == 1
+
+    def test_it_comes_back_from_the_configuration_of_a_run(self) -> None:
+        toybox = Toybox(motions=("bounce", "swing"), silent=True)
+        for data in (Data(), Data(root=Path("a"), splits=("x",), held_out=(), null="noise", workers=0, toybox=toybox)):
+            assert Data.from_json(json.loads(json.dumps(plain(data)))) == data
+        assert Data.from_json({}) == Data()
+        view = View(frames=8, rate=12.5, sound=1.5)
+        assert View.from_json(json.loads(json.dumps(plain(view)))) == view
 
 
 def test_item_is_an_entry() -> None:

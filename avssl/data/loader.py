@@ -75,7 +75,9 @@ class Loader:
 
     def _nothing_left(self, of: str) -> MediaError:
         last = self.skipped[-1]
-        return MediaError(last.path, f"{last.what}; so are all the files of {of}", f"{last.remedy}, or take larger batches")
+        return MediaError(
+            last.path, f"{last.what}; so are all the files of {of}", f"{last.remedy}, or take larger batches"
+        )
 
     def _examples(self, stack: ExitStack) -> Iterator[Example | None]:
         positions = [p for b in self.batches for p in b]
