@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -101,3 +102,15 @@ def test_an_unknown_preset_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["recipe.py", "--preset=huge"])
     with pytest.raises(SystemExit, match="huge"):
         cli(module.main, module.Config, paper=module.PAPER)
+
+
+def test_training_with_labels_learns_them_and_only_through_the_item_numbers(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVSSL_CACHE", str(cache))
+    module = load(RECIPES[0].parent.parent / "tools" / "supervised.py")
+    run: Run = module.main(small(module, "supervised", tmp_path / "run"))
+    steps = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert steps[0]["loss"] == pytest.approx(math.log(10), abs=0.8)  # ten motions, guessed
+    assert json.loads((run.folder / "draws.json").read_text())[0]["labels"] == {}
+    assert (run.folder / "scores.json").exists()
