@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
 import tyro
 from rich.console import Console
 
@@ -27,6 +26,7 @@ from avssl.evaluation import (
     evaluate_runs,
     scores_table,
 )
+from avssl.training import device_type
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ def main(c: Choice) -> None:
         choice=evaluation,
         modality=c.modality,
         view=view,
-        device="cuda" if c.device == "auto" and torch.cuda.is_available() else c.device.replace("auto", "cpu"),
+        device=device_type(c.device),
         out=c.out,
         command=shlex.join(["python", *sys.argv]),
     )

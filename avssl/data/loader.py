@@ -52,13 +52,18 @@ class Loader:
 
     def __iter__(self) -> Generator[Example, None, None]:
         given = 0
+        last: MediaError | None = None
         with ExitStack() as stack:
             examples = self._examples(stack)
             for positions in self.batches:
                 since = time.perf_counter()
-                found = [e for e in (next(examples) for _ in positions) if e is not None]
-                if not found and self.keep_size:
-                    raise self._nothing_left(f"its batch of {len(positions)}")
+                visits = [next(examples) for _ in positions]
+                found = [v for v in visits if isinstance(v, Example)]
+                damaged = [v for v in visits if isinstance(v, MediaError)]
+                self.skipped += damaged  # noted when its batch is due, however far ahead it was read
+                last = damaged[-1] if damaged else last
+                if last and not found and self.keep_size:
+                    raise _nothing_left(last, f"its batch of {len(positions)}")
                 if not found:
                     continue
                 if self.keep_size:
@@ -70,16 +75,10 @@ class Loader:
                 self.waited += time.perf_counter() - since
                 given += 1
                 yield batch if self.clips.transform is None else self.clips.transform.apply(batch)
-        if self.batches and not given:
-            raise self._nothing_left(f"all {len(self.batches)} batches")
+        if last and not given:
+            raise _nothing_left(last, f"all {len(self.batches)} batches")
 
-    def _nothing_left(self, of: str) -> MediaError:
-        last = self.skipped[-1]
-        return MediaError(
-            last.path, f"{last.what}; so are all the files of {of}", f"{last.remedy}, or take larger batches"
-        )
-
-    def _examples(self, stack: ExitStack) -> Iterator[Example | None]:
+    def _examples(self, stack: ExitStack) -> Iterator[Example | MediaError]:
         positions = [p for b in self.batches for p in b]
         if self.clips.workers == 0:
             yield from (self._example(p) for p in positions)
@@ -90,21 +89,25 @@ class Loader:
         # a thread that decodes gains nothing from threads of its own, and loses much where the processor is busy
         pool = ThreadPoolExecutor(self.clips.workers, "avssl-read", torch.set_num_threads, (1,))
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        pending: deque[Future[Example | None]] = deque()
+        pending: deque[Future[Example | MediaError]] = deque()
         upcoming = iter(positions)
         for _ in positions:
             while len(pending) < self.ahead and (p := next(upcoming, None)) is not None:
                 pending.append(pool.submit(self._example, p))
             yield pending.popleft().result()
 
-    def _example(self, position: int) -> Example | None:
+    def _example(self, position: int) -> Example | MediaError:
         try:
             return self.clips.example(position, self.epoch)
         except MediaError as e:
             if self.clips.damaged == "stop":
                 raise
-            self.skipped.append(e)
-            return None
+            return e
+
+
+def _nothing_left(last: MediaError, of: str) -> MediaError:
+    what = f"{last.what}; so are all the files of {of}"
+    return MediaError(last.path, what, f"{last.remedy}, or take larger batches")
 
 
 def _pinned(batch: Example) -> Example:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
+from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from avssl.training.start import Run
@@ -38,7 +39,13 @@ def save(run: Run, task: nn.Module, optimiser: torch.optim.Optimizer, *, step: i
         shutil.rmtree(partial)
     run.ranks.wait()
     with _quietly():
-        state_dict_saver.save(_state(task, optimiser, step), checkpoint_id=partial, no_dist=run.ranks.world == 1)
+        state_dict_saver.save(
+            _state(task, optimiser, step),
+            checkpoint_id=partial,
+            # running statistics are those of each rank's own examples: the first rank's are kept, as in the encoder
+            planner=DefaultSavePlanner(dedup_save_to_lowest_rank=True),
+            no_dist=run.ranks.world == 1,
+        )
     if run.ranks.first:
         if final.exists():
             shutil.rmtree(final)

@@ -46,7 +46,7 @@ class Train:
     out: Path | None = None
     """The run folder; None: runs/<recipe>-<date and time>."""
     resume: bool = False
-    """Go on from the newest checkpoint in `out`, exactly as if never stopped."""
+    """Go on from the newest checkpoint in `out`, exactly as if never stopped; from the start if there is none yet."""
     checkpoint_every: int = 0
     """Steps between checkpoints; 0: one an epoch."""
     probe_every: int = 5
@@ -67,5 +67,11 @@ class Train:
             f"batch_size {self.batch_size} is not a multiple of accumulate {self.accumulate}",
         )
         require(self.lr > 0 and self.weight_decay >= 0, "lr must be > 0 and weight_decay ≥ 0")
+        require(self.warmup >= 0, f"warmup {self.warmup} epochs must be ≥ 0")
+        require(
+            self.checkpoint_every >= 0 and self.probe_every >= 0,
+            f"checkpoint_every {self.checkpoint_every}, probe_every {self.probe_every}: both must be ≥ 0",
+        )
+        require(not self.resume or self.out is not None, "resume needs the folder of the run: give --train.out too")
         require(self.clip_norm is None or self.clip_norm > 0, f"clip_norm {self.clip_norm} must be > 0")
         require(not self.milestones or self.schedule == "steps", "milestones belong to schedule 'steps'")

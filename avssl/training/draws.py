@@ -18,7 +18,7 @@ __all__ = ["write_draws"]
 def write_draws(folder: Path, clips: Clips, *, count: int = 8) -> None:
     """Write the first examples of the first epoch, transformed, as `draws.json` and `draws/*.npz`."""
     positions = epoch_order(len(clips), seed=clips.seed, epoch=0)[:count]
-    loader = Loader(clips, [[p] for p in positions])
+    loader = Loader(clips, [[p] for p in positions])  # of damaged files, which the policy skips, there is no draw
     (folder / "draws").mkdir(exist_ok=True)
     rows: list[dict[str, Any]] = []
     by_index = {clips.items[p].index: p for p in positions}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -117,7 +117,7 @@ class _Loop:
                     last = epoch + 1 == train.epochs
                     if train.probe_every and (last or (epoch + 1) % train.probe_every == 0):
                         self._probe(probes, epoch)
-                    if not train.checkpoint_every or last:
+                    if not train.checkpoint_every or last or self.step % train.checkpoint_every == 0:
                         save(self.run, self.task, self.optimiser, step=self.step)
         finally:
             self.log.close()
@@ -130,9 +130,18 @@ class _Loop:
             epoch=epoch,
             device=self.run.device,
             ahead=max(64, 2 * self.micro),
+            keep_size=True,  # a smaller batch on one rank would fail where the ranks gather their embeddings
         )
         self.forward.train()
-        batches = iter(loader)
+        with closing(iter(loader)) as batches:  # also when training stops half way, as threads read ahead
+            self._steps(epoch, first, loader, batches)
+        self._flush(loader)
+        said = "  ".join(f"{k} {v / (self.steps_per_epoch - first):.4g}" for k, v in self.totals.items())
+        self.totals.clear()
+        self.progress.epoch_done(epoch=epoch, epochs=self.train_as.epochs, said=said)
+
+    def _steps(self, epoch: int, first: int, loader: Loader, batches: Iterator[Example]) -> None:
+        every = self.train_as.checkpoint_every
         since, waited = time.perf_counter(), 0.0
         for _ in range(first, self.steps_per_epoch):
             values: dict[str, float | int] = {"step": self.step, "epoch": epoch}
@@ -145,17 +154,12 @@ class _Loop:
             since, waited = now, loader.waited
             self.pending.append(_Pending(values, metrics))
             self.step += 1
-            every = self.train_as.checkpoint_every
-            if every and self.step % every == 0:
+            # the state at the end of an epoch is saved by `train`, after the probes, which a resumed run skips
+            if every and self.step % every == 0 and self.step % self.steps_per_epoch:
                 self._flush(loader)
                 save(self.run, self.task, self.optimiser, step=self.step)
             elif self.run.device.type == "cpu" or len(self.pending) == 20:  # reading a number makes the device wait
                 self._flush(loader)
-        batches.close()
-        self._flush(loader)
-        said = "  ".join(f"{k} {v / (self.steps_per_epoch - first):.4g}" for k, v in self.totals.items())
-        self.totals.clear()
-        self.progress.epoch_done(epoch=epoch, epochs=self.train_as.epochs, said=said)
 
     def _positions(self, epoch: int, first: int) -> list[list[int]]:
         """This rank's micro-batches of the epoch, from step `first` on."""
@@ -199,8 +203,9 @@ class _Loop:
 
     def _flush(self, loader: Loader) -> None:
         """Bring the numbers of the pending steps from the device, average them over the ranks and write them."""
-        for error in loader.skipped:
-            self.log.event({"step": self.step, "what": "skipped", "path": error.path, "why": error.what})
+        for path, why in self.run.ranks.together([(e.path, e.what) for e in loader.skipped]):
+            self.log.event({"step": self.step - 1, "what": "skipped", "path": path, "why": why})
+            self.progress.skipped(path, why)
         loader.skipped.clear()
         for pending in self.pending:
             names = sorted(pending.metrics)
@@ -253,7 +258,7 @@ def held_out(
     sums: dict[str, float] = {}
     positions = _shares(len(clips.held_out), batch_size, ranks)
     for n in range(passes):
-        for batch in Loader(clips.held_out, positions, epoch=_HELD_OUT + n, device=device):
+        for batch in Loader(clips.held_out, positions, epoch=_HELD_OUT + n, device=device, keep_size=True):
             for name, value in task(batch).items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
     count = passes * sum(len(p) for p in positions)

@@ -49,6 +49,10 @@ class TrainingProgress:
         elapsed = time.perf_counter() - self._since
         self._console.print(f"epoch {epoch + 1}/{epochs}  {said}  {elapsed:.0f} s", highlight=False, markup=False)
 
+    def skipped(self, path: str, why: str) -> None:
+        """One line for a file that turned out damaged."""
+        self._console.print(f"  skipped {path}: {why}", highlight=False, markup=False, soft_wrap=True)
+
     def probed(self, said: str) -> None:
         """One line for what the probes found."""
         self._console.print(f"  probes: {said}", highlight=False, markup=False)

@@ -37,6 +37,14 @@ class Ranks:
         if self.world > 1:
             dist.barrier()
 
+    def together(self, notes: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The notes of all ranks, on all of them; all ranks ask at the same time."""
+        if self.world == 1:
+            return notes
+        found: list[list[tuple[str, str]]] = [[] for _ in range(self.world)]
+        dist.all_gather_object(found, notes)
+        return [note for part in found for note in part]
+
     def leave(self) -> None:
         """End the communication; call it last."""
         if self.world > 1 and dist.is_initialized():
@@ -60,5 +68,8 @@ def join(device: str) -> Ranks:
     if device == "cuda":
         torch.cuda.set_device(ranks.local)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+        if device == "cuda":  # told its device, a barrier does not have to guess it
+            dist.init_process_group("nccl", device_id=torch.device("cuda", ranks.local))
+        else:
+            dist.init_process_group("gloo")
     return ranks
