@@ -5,16 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 
 from avssl.core import Example
-from avssl.data import Clips, catalogue
+from avssl.data import Clips, catalogue, epoch_order
 from avssl.encoders import EachHead, Encoder, Projector, load_encoder, tiny_r2plus1d
 from avssl.losses import InfoNCE
 from avssl.media.toybox import Toybox, make_toybox
@@ -184,6 +186,126 @@ def test_two_ranks_equal_one(toybox: Path, tmp_path: Path) -> None:
         assert torch.allclose(first[name], second[name], atol=1e-5), name
 
 
+def test_two_ranks_skip_a_damaged_file_and_resume_as_if_never_stopped(toybox: Path, tmp_path: Path) -> None:
+    script = str(TESTS / "ranks_resume_script.py")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "AVSSL_CACHE": str(tmp_path / "cache")}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*launcher, script, str(toybox), str(tmp_path)], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert losses(whole) == losses(cut)
+    first, second = (load_encoder(f / "encoder.safetensors").state_dict() for f in (whole, cut))
+    assert same(first, second), "the running statistics are not those of the first rank"
+    for folder in (whole, cut):  # whichever rank met it, once an epoch
+        assert [Path(e["path"]).name for e in lines(folder, "event")] == ["gone.mp4"] * 2
+
+
+def test_a_file_damaged_since_the_scan_is_told_and_left_out(
+    toybox: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = pace_clips(toybox)
+    order = epoch_order(len(clips), seed=0, epoch=0)
+    gone = clips.items[order[4]]  # in the first batch, and among the examples that are drawn to be shown
+    items = tuple(replace(i, path=i.path.with_name("gone.mp4")) if i == gone else i for i in clips.items)
+    run = fit(begin(tmp_path / "run", epochs=2), pace_task(), replace(clips, items=items, damaged="skip"))
+    events = lines(run.folder, "event")
+    assert [(Path(e["path"]).name, e["what"]) for e in events] == [("gone.mp4", "skipped")] * 2
+    assert events[0]["step"] == 0
+    assert len(losses(run.folder)) == 6
+    assert "gone.mp4" in capsys.readouterr().err
+    assert len(json.loads((run.folder / "draws.json").read_text())) == 7
+    fit(begin(tmp_path / "run", epochs=2, resume=True), pace_task(), replace(clips, items=items, damaged="skip"))
+    assert lines(run.folder, "event") == events
+
+
+def test_an_epoch_that_was_saved_but_not_probed_is_probed_when_resumed(toybox: Path, tmp_path: Path) -> None:
+    def dies(encoders: Any) -> list[tuple[str, float]]:
+        raise Stopped
+
+    knobs = {"checkpoint_every": 3, "probe_every": 1, "epochs": 1}  # an epoch has 3 steps
+    with pytest.raises(Stopped):
+        fit(begin(tmp_path / "run", **knobs), pace_task(), pace_clips(toybox), probes=[dies])
+    run = begin(tmp_path / "run", **knobs, resume=True)
+    fit(run, pace_task(), pace_clips(toybox), probes=[lambda encoders: [("answer", 42.0)]])
+    assert [(f["epoch"], f["value"]) for f in lines(run.folder, "probe")] == [(0, 42.0)]
+    assert [s for s, _ in losses(run.folder)] == [0, 1, 2]
+
+
+def test_a_stopped_run_leaves_no_reading_thread(toybox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = threading.active_count()
+    monkeypatch.setattr(Classify, "after_step", dying(Classify.after_step, after=0))
+    with pytest.raises(Stopped) as stopped:
+        fit(begin(tmp_path / "run"), pace_task(), pace_clips(toybox))
+    assert threading.active_count() == before  # while the traceback still holds the loop's frames
+    assert stopped.tb is not None
+
+
+def test_resuming_a_finished_run_changes_nothing(toybox: Path, tmp_path: Path) -> None:
+    run = fit(begin(tmp_path / "run", probe_every=1), pace_task(), pace_clips(toybox))
+    told, found = run.metrics.read_text(), weights(run)
+    fit(begin(tmp_path / "run", probe_every=1, resume=True), pace_task(), pace_clips(toybox))
+    assert run.metrics.read_text() == told
+    assert same(weights(run), found)
+
+
+def test_resuming_an_empty_folder_starts_from_the_beginning(toybox: Path, tmp_path: Path) -> None:
+    run = fit(begin(tmp_path / "new", resume=True), pace_task(), pace_clips(toybox))
+    assert [s for s, _ in losses(run.folder)] == list(range(9))
+
+
+def test_resuming_with_other_choices_tells_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begin(tmp_path / "run")
+    begin(tmp_path / "run", resume=True, checkpoint_every=5)
+    assert capsys.readouterr().err == ""
+    begin(tmp_path / "run", resume=True, lr=0.5)
+    said = capsys.readouterr().err
+    assert "--train.lr: 0.001 → 0.5" in said
+    assert said.count("--") == 1
+
+
+def test_runs_that_start_in_the_same_second_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(time, "strftime", lambda form: "then")
+    folders = [start(Config(train=Train(device="cpu"))).folder for _ in range(3)]
+    assert len(set(folders)) == 3
+
+
+class TestLoggers:
+    @pytest.mark.parametrize("name", ["wandb", "trackio"])
+    def test_steps_and_probes_reach_a_logger_which_is_then_finished(
+        self, toybox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        library = MagicMock()
+        monkeypatch.setitem(sys.modules, name, library)
+        knobs = {"epochs": 1, "probe_every": 1, "loggers": (name,)}
+        fit(begin(tmp_path / "run", **knobs), pace_task(), pace_clips(toybox), probes=[lambda e: [("answer", 42.0)]])
+        assert library.init.call_args.kwargs["config"]["train"]["batch_size"] == 8
+        logged = [(c.kwargs["step"], c.args[0]) for c in library.log.call_args_list]
+        assert [s for s, _ in logged] == [0, 1, 2, 3]
+        assert logged[0][1]["loss"] == losses(tmp_path / "run")[0][1]
+        assert logged[-1][1] == {"probe/answer": 42.0}
+        library.finish.assert_called_once_with()
+
+    def test_tensorboard_is_closed_so_that_its_last_lines_are_written(
+        self, toybox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        library = MagicMock()
+        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", library)
+        fit(begin(tmp_path / "run", epochs=1, loggers=("tensorboard",)), pace_task(), pace_clips(toybox))
+        writer = library.SummaryWriter.return_value
+        assert ("loss", losses(tmp_path / "run")[2][1], 2) in [c.args for c in writer.add_scalar.call_args_list]
+        assert writer.method_calls[-1][0] == "close"
+
+    def test_a_logger_that_is_not_installed_is_an_error_with_a_remedy(
+        self, toybox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "wandb", None)
+        with pytest.raises(ModuleNotFoundError, match=r"avssl\[wandb\]"):
+            fit(begin(tmp_path / "run", loggers=("wandb",)), pace_task(), pace_clips(toybox))
+
+
 def test_micro_batches_add_up_to_the_batch(toybox: Path, tmp_path: Path) -> None:
     def task() -> Task:
         encoder = tiny_r2plus1d(width=8, norm="group")
@@ -272,7 +394,18 @@ def test_norms_and_biases_have_no_decay() -> None:
     assert {g["weight_decay"] for g in found.param_groups} == {0.0, 0.1}
 
 
-@pytest.mark.parametrize("knobs", [{"lr": 0.0}, {"batch_size": 0}, {"batch_size": 8, "accumulate": 3}, {"epochs": -1}])
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"lr": 0.0},
+        {"batch_size": 0},
+        {"batch_size": 8, "accumulate": 3},
+        {"epochs": -1},
+        {"warmup": -1},
+        {"probe_every": -1},
+        {"resume": True},
+    ],
+)
 def test_choices_that_make_no_sense_are_errors(knobs: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="train: "):
         Train(**knobs)
