@@ -19,4 +19,4 @@ test: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

@@ -9,6 +9,7 @@ from typing import TypeVar
 import tyro
 from rich.console import Console
 
+from avssl.core import MediaError
 from avssl.report import write_report
 from avssl.training import Run
 
@@ -22,6 +23,9 @@ def cli(main: Callable[[Config], Run], config: type[Config], *, paper: Config) -
 
     `--preset paper` starts from the paper's values instead of those for a laptop; every other flag is a field of
     `config` and goes on top.
+
+    Raises:
+        SystemExit: the command line or the media cannot be used, with the reason; or the run was stopped by hand.
     """
     arguments, preset = _preset(sys.argv[1:])
     module = sys.modules[main.__module__]
@@ -29,9 +33,15 @@ def cli(main: Callable[[Config], Run], config: type[Config], *, paper: Config) -
         config,
         args=arguments,
         default=paper if preset == "paper" else config(),
-        description=(module.__doc__ or "") + "\n\n--preset {laptop,paper}: the values to start from.",
+        description=(module.__doc__ or "").strip() + "\n\n--preset {laptop,paper}: the values to start from.",
     )
-    run = main(chosen)
+    try:
+        run = main(chosen)
+    except MediaError as e:  # says which file, what is wrong and what to do: a traceback would only hide it
+        raise SystemExit(str(e)) from e
+    except KeyboardInterrupt as e:
+        Console(stderr=True).print("Stopped. Go on with --train.resume and the --train.out of this run.", markup=False)
+        raise SystemExit(130) from e  # as a shell has it for a program that was interrupted
     if run.ranks.first:
         page = write_report(run.folder)
         Console().print(f"Run folder {run.folder}\nPage       {page}", highlight=False, markup=False, soft_wrap=True)
