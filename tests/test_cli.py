@@ -87,7 +87,19 @@ def test_a_preset_that_there_is_not_is_an_error(
 
 
 def test_tuples_and_paths_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    c = told(monkeypatch, tmp_path, "--data.root", "a/b", "--data.splits", "x", "y", "--train.milestones", "1", "2.5")
+    flags = [
+        "--data.root",
+        "a/b",
+        "--data.splits",
+        "x",
+        "y",
+        "--train.schedule",
+        "steps",
+        "--train.milestones",
+        "1",
+        "2.5",
+    ]
+    c = told(monkeypatch, tmp_path, *flags)
     assert (c.data.root, c.data.splits, c.train.milestones) == (Path("a/b"), ("x", "y"), (1.0, 2.5))
 
 
