@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -352,7 +353,22 @@ def test_the_table_shows_every_encoder_and_chance() -> None:
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(scores_table(scores))
     text = console.export_text()
-    for wanted in ("65.4", "50.0 ± 14.1", "mean log-mel", "31.0", "chance", "12.5", "label on sound"):
+    for wanted in ("65.4", "50.0", "±14.1", "mean log-mel", "31.0", "chance", "12.5", "label on sound"):
+        assert wanted in text
+
+
+def test_the_table_fits_a_terminal_of_80_columns() -> None:
+    columns = [("linear probe", "top-1"), ("kNN", "top-1"), *(("retrieval", f"R@{k}") for k in (1, 5, 10))]
+    scores = [
+        replace(a_score(1.0, encoder="frame difference", protocol=p), metric=m, label="appearance") for p, m in columns
+    ]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(scores_table(scores))
+    text = console.export_text()
+    assert "…" not in text
+    assert text.count("100.0") == 5
+    assert text.count("retrieval") == 1
+    for wanted in ("linear", "R@1", "R@5", "R@10", "frame difference", "appearance"):
         assert wanted in text
 
 

@@ -131,15 +131,21 @@ def across_runs(runs: Sequence[Sequence[Score]]) -> list[Score]:
 
 def scores_table(scores: Iterable[Score], *, title: str = "Scores") -> Table:
     """Encoders in rows, protocols in columns, one section for each label; percent, chance in the last row of each."""
+    from rich import box
     from rich.table import Table
 
     scores = list(scores)
     columns = list(dict.fromkeys((s.protocol.removesuffix(ON_SOUND), s.metric) for s in scores))
-    table = Table(title=title, caption="; ".join(dict.fromkeys(s.interval for s in scores)))
-    table.add_column("label", no_wrap=True)
+    intervals = "; ".join(dict.fromkeys(s.interval for s in scores))
+    # narrow enough for five columns in a terminal of 80
+    table = Table(
+        title=title, caption=intervals, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False
+    )
+    table.add_column("label")
     table.add_column("encoder", no_wrap=True)
-    for protocol, metric in columns:
-        table.add_column(f"{protocol}\n{metric}", justify="right")
+    for n, (protocol, metric) in enumerate(columns):
+        told = n > 0 and columns[n - 1][0] == protocol  # the column to the left has said it
+        table.add_column(f"{'' if told else protocol}\n{metric}", justify="right", overflow="fold")
     sections: dict[str, dict[str, dict[tuple[str, str], list[Score]]]] = {}
     for s in scores:
         section = s.label + (ON_SOUND if s.protocol.endswith(ON_SOUND) else "")
@@ -159,13 +165,15 @@ def scores_table(scores: Iterable[Score], *, title: str = "Scores") -> Table:
 
 
 def _cell(scores: Sequence[Score]) -> str:
-    """The value in percent with its interval; several scores (seeds) of one cell as mean ± standard deviation."""
+    """The value in percent above its interval; several scores (seeds) of one cell as mean and standard deviation."""
     if not scores:
         return ""
-    if len(scores) > 1:
-        values = 100 * np.array([s.value for s in scores])
-        return f"{values.mean():.1f} ± {values.std(ddof=1):.1f}"
+    values = 100 * np.array([s.value for s in scores])
     s = scores[0]
-    if s.interval.startswith("mean ±"):
-        return f"{100 * s.value:.1f} ± {50 * (s.high - s.low):.1f}"
-    return f"{100 * s.value:.1f}\n[dim]{100 * s.low:.1f}–{100 * s.high:.1f}[/dim]"
+    if len(scores) > 1:
+        below = f"±{values.std(ddof=1):.1f}"
+    elif s.interval.startswith("mean ±"):
+        below = f"±{50 * (s.high - s.low):.1f}"
+    else:
+        below = f"{100 * s.low:.0f}–{100 * s.high:.0f}"
+    return f"{values.mean():.1f}\n[dim]{below}[/dim]"

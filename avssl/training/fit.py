@@ -136,9 +136,9 @@ class _Loop:
         with closing(iter(loader)) as batches:  # also when training stops half way, as threads read ahead
             self._steps(epoch, first, loader, batches)
         self._flush(loader)
-        said = "  ".join(f"{k} {v / (self.steps_per_epoch - first):.4g}" for k, v in self.totals.items())
+        means = {name: total / (self.steps_per_epoch - first) for name, total in self.totals.items()}
         self.totals.clear()
-        self.progress.epoch_done(epoch=epoch, epochs=self.train_as.epochs, said=said)
+        self.progress.epoch_done(epoch=epoch, epochs=self.train_as.epochs, means=means)
 
     def _steps(self, epoch: int, first: int, loader: Loader, batches: Iterator[Example]) -> None:
         every = self.train_as.checkpoint_every

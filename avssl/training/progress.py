@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -44,15 +45,23 @@ class TrainingProgress:
         said = f"loss {loss:.4f}  {rate:,.0f} clips/s  waiting {waiting:.0%}"
         self._bar.update(self._id, completed=step, epoch=epoch, said=said)
 
-    def epoch_done(self, *, epoch: int, epochs: int, said: str) -> None:
-        """One line for the epoch."""
-        elapsed = time.perf_counter() - self._since
-        self._console.print(f"epoch {epoch + 1}/{epochs}  {said}  {elapsed:.0f} s", highlight=False, markup=False)
+    def epoch_done(self, *, epoch: int, epochs: int, means: Mapping[str, float]) -> None:
+        """One line for the epoch, of the means over its steps."""
+        said = [f"{name} {means[name]:.4f}" for name in ("loss", "accuracy") if name in means]
+        if "clips_per_second" in means:
+            said.append(f"{means['clips_per_second']:,.0f} clips/s")
+        if "waiting" in means:
+            said.append(f"waiting {means['waiting']:.0%}")
+        said.append(f"{time.perf_counter() - self._since:.0f} s")
+        self._line(f"epoch {epoch + 1}/{epochs}  {'  '.join(said)}")
 
     def skipped(self, path: str, why: str) -> None:
         """One line for a file that turned out damaged."""
-        self._console.print(f"  skipped {path}: {why}", highlight=False, markup=False, soft_wrap=True)
+        self._line(f"  skipped {path}: {why}")
 
     def probed(self, said: str) -> None:
         """One line for what the probes found."""
-        self._console.print(f"  probes: {said}", highlight=False, markup=False)
+        self._line(f"  probes: {said}")
+
+    def _line(self, said: str) -> None:
+        self._console.print(said, highlight=False, markup=False, soft_wrap=True)
