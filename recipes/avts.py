@@ -3,14 +3,14 @@
 python recipes/avts.py --data.root ~/audioset/videos --train.epochs 90
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from avssl.cli import cli
 from avssl.data import Data, View
 from avssl.encoders import Projector, SoundNet, VideoNet
 from avssl.evaluation import probes, transfer
 from avssl.losses import Margin
-from avssl.samplers import AudioOffset, Stages
+from avssl.samplers import AudioOffset, easy_then_hard
 from avssl.tasks import Contrast, synchronised
 from avssl.training import Run, Train, fit, start
 from avssl.transforms import Gain, HorizontalFlip, RandomCrop
@@ -19,21 +19,21 @@ from avssl.transforms import Gain, HorizontalFlip, RandomCrop
 @dataclass(frozen=True, kw_only=True)
 class Config(View):
     frames: int = 24
+    rate: float | None = 16.0
     sound: float | None = 1.5
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=lambda: Train(epochs=40, lr=3e-3, warmup=2))
     encoder: VideoNet = VideoNet.tiny_r2plus1d
     sound_encoder: SoundNet = SoundNet.tiny_sound
     hard_from: int = 20
-    """The epoch from which on some negatives are hard: sound of the same file, shifted."""
-    hard: float = 0.25
-    """Their share."""
+    """The epoch from which on a quarter of the negatives is hard: sound of the same file, shifted."""
     shift: float = 1.0
     """Seconds by which the sound of a hard negative is shifted, at least."""
 
 
 PAPER = Config(
     frames=25,
+    rate=25.0,
     sound=1.0,
     size=224,
     hard_from=50,
@@ -45,9 +45,7 @@ PAPER = Config(
 
 def main(c: Config) -> Run:
     run = start(c)
-    hears = AudioOffset(frames=c.frames, step=c.step, sound=c.sound, sample_rate=c.sample_rate, min_shift=c.shift)
-    mixed = replace(hears, shifted=c.hard / 2, other=(1 - c.hard) / 2)
-    sampler = Stages(((0, replace(hears, shifted=0.0, other=0.5)), (c.hard_from, mixed)))
+    sampler = easy_then_hard(c.cut(AudioOffset(min_shift=c.shift)), hard_from=c.hard_from)
     transform = RandomCrop(c.size, short_side=c.short_side) | HorizontalFlip() | Gain()
     video, sound = c.encoder.build(), c.sound_encoder.build(sample_rate=c.sample_rate)
     heads = Projector(video.dim, 128), Projector(sound.dim, 128)

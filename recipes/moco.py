@@ -44,9 +44,9 @@ PAPER = Config(
 
 def main(c: Config) -> Run:
     run = start(c)
-    sampler = RandomClips(n=2, frames=c.frames, step=c.step, rate=c.rate, sound=c.sound, sample_rate=c.sample_rate)
+    sampler = c.cut(RandomClips(n=2))
     transform = contrastive_views(c.size, strength=0.5, blur=c.blur)
-    encoder = c.encoder.build()
+    encoder = c.encoder.build(sample_rate=c.sample_rate)
     projector, negatives = Projector(encoder.dim, 128), Queue(c.queue)
     criterion, target = InfoNCE(c.temperature), Momentum(c.momentum)
     task = Contrast(encoder, projector, criterion=criterion, negatives=negatives, target=target)

@@ -18,6 +18,7 @@ from avssl.transforms import Gain, HorizontalFlip, RandomCrop
 @dataclass(frozen=True, kw_only=True)
 class Config(View):
     frames: int = 24
+    rate: float | None = 16.0
     sound: float | None = 1.5
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=lambda: Train(epochs=30, lr=3e-3, warmup=2))
@@ -29,6 +30,7 @@ class Config(View):
 
 PAPER = Config(
     frames=125,
+    rate=29.97,
     size=224,
     sound=4.2,
     sample_rate=21000,
@@ -41,9 +43,7 @@ PAPER = Config(
 
 def main(c: Config) -> Run:
     run = start(c)
-    sampler = AudioOffset(
-        frames=c.frames, step=c.step, sound=c.sound, sample_rate=c.sample_rate, min_shift=c.shift, paired=True
-    )
+    sampler = c.cut(AudioOffset(min_shift=c.shift, paired=True))
     transform = RandomCrop(c.size, short_side=c.short_side, scope="sample") | HorizontalFlip(scope="sample") | Gain()
     video, sound = c.encoder.build(), c.sound_encoder.build(sample_rate=c.sample_rate)
     task = Classify(video, FusionHead(video.dim, sound.dim, classes=2), sound=sound, label="in_sync")

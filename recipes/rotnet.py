@@ -42,7 +42,7 @@ PAPER = Config(
 
 def main(c: Config) -> Run:
     run = start(c)
-    sampler = RandomClips(frames=c.frames, step=c.step, rate=c.rate)
+    sampler = c.cut(RandomClips())
     transform = RandomCrop(c.size, short_side=c.short_side) | HorizontalFlip() | Rotate90()
     encoder = c.encoder.build()
     task = Classify(encoder, EachHead(encoder.dim, 4), label="rotation")

@@ -43,9 +43,9 @@ PAPER = Config(
 
 def main(c: Config) -> Run:
     run = start(c)
-    sampler = RandomClips(n=2, frames=c.frames, step=c.step, rate=c.rate, sound=c.sound, sample_rate=c.sample_rate)
+    sampler = c.cut(RandomClips(n=2))
     transform = contrastive_views(c.size, smallest=c.smallest, blur=c.blur)
-    encoder = c.encoder.build()
+    encoder = c.encoder.build(sample_rate=c.sample_rate)
     task = Contrast(encoder, Projector(encoder.dim, 128), criterion=InfoNCE(c.temperature))
     fit(run, task, c.data.clips(sampler, transform), probes=probes(c.data, c))
     return transfer(run, task.encoders(), c.data, c)

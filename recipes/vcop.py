@@ -35,7 +35,7 @@ PAPER = Config(
 
 def main(c: Config) -> Run:
     run = start(c)
-    sampler = ClipOrder(clips=c.clips, frames=c.frames, gap=c.gap, step=c.step, rate=c.rate)
+    sampler = c.cut(ClipOrder(clips=c.clips, gap=c.gap))
     transform = RandomCrop(c.size, short_side=c.short_side)  # each clip its own crop: position cannot tell the order
     encoder = c.encoder.build()
     task = Classify(encoder, PairwiseHead(encoder.dim, sampler.classes, clips=c.clips), label="order")

@@ -52,7 +52,7 @@ def main(c: Config) -> Run:
     numbers, names = labels_of(items, c.label)
     classes = torch.full((max(i.index for i in items) + 1,), -100)  # what cross-entropy leaves out
     classes[[i.index for i in items]] = torch.from_numpy(numbers)
-    sampler = RandomClips(frames=c.frames, step=c.step, rate=c.rate)
+    sampler = c.cut(RandomClips())
     transform = RandomCrop(c.size, short_side=c.short_side) | HorizontalFlip()
     task = Supervised(c.encoder.build(), classes, count=len(names))
     fit(run, task, c.data.clips(sampler, transform))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 from avssl.core import Sampler
-from avssl.samplers import UniformClips
+from avssl.samplers import ClipSampler, SoundingSampler, UniformClips
 from avssl.transforms import CentreCrop, Transform
 
 __all__ = ["View"]
+
+Cutting = TypeVar("Cutting", bound=ClipSampler)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +42,15 @@ class View:
         """The view that a run's `config.json` tells of; what it does not tell is as by default."""
         return cls(**{f.name: values[f.name] for f in fields(View) if f.name in values})
 
+    def cut(self, sampler: Cutting) -> Cutting:
+        """The same sampler for clips of this view; a recipe cannot forget one of its numbers."""
+        shown = {"frames": self.frames, "step": self.step, "rate": self.rate}
+        heard = {"sound": self.sound, "sample_rate": self.sample_rate} if isinstance(sampler, SoundingSampler) else {}
+        changes: dict[str, Any] = shown | heard
+        return replace(sampler, **changes)
+
     def evaluation(self, clips: int, *, modality: str = "video") -> tuple[Sampler, Transform]:
         """Clips evenly spread over the item and the centre crop, of its frames or of its sound."""
-        heard = self.sound or 1.0
-        if modality == "sound":
-            sampler = UniformClips(n=clips, frames=0, sound=heard, sample_rate=self.sample_rate)
-        else:
-            sampler = UniformClips(n=clips, frames=self.frames, step=self.step, rate=self.rate)
-        return sampler, CentreCrop(self.size, short_side=self.short_side)
+        of_sound = modality == "sound"
+        shown = replace(self, frames=0, sound=self.sound or 1.0) if of_sound else replace(self, sound=None)
+        return shown.cut(UniformClips(n=clips)), CentreCrop(self.size, short_side=self.short_side)

@@ -26,8 +26,8 @@ class VideoNet(Enum):
     resnet18 = member(frame.resnet18)
     resnet50 = member(frame.resnet50)
 
-    def build(self) -> Encoder:
-        """A new encoder with weights drawn from torch's generator."""
+    def build(self, *, sample_rate: int = 16000) -> Encoder:
+        """A new encoder with weights drawn from torch's generator; it hears nothing, whatever the rate of the sound."""
         encoder: Encoder = self.value()
         return encoder
 

@@ -1,21 +1,25 @@
 """When to cut: pure functions from what a file holds and a generator to a plan; numbers only."""
 
 from avssl.samplers.clips import RandomClips, UniformClips
+from avssl.samplers.grid import ClipSampler, SoundingSampler
 from avssl.samplers.order import ClipOrder, TemporalOrderTriple, permutation, permutation_index
 from avssl.samplers.speed import Pace
 from avssl.samplers.stages import ForeignSound, Frozen, Stages
-from avssl.samplers.sync import AudioOffset
+from avssl.samplers.sync import AudioOffset, easy_then_hard
 
 __all__ = [
     "AudioOffset",
     "ClipOrder",
+    "ClipSampler",
     "ForeignSound",
     "Frozen",
     "Pace",
     "RandomClips",
+    "SoundingSampler",
     "Stages",
     "TemporalOrderTriple",
     "UniformClips",
+    "easy_then_hard",
     "permutation",
     "permutation_index",
 ]

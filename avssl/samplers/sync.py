@@ -9,8 +9,9 @@ import numpy as np
 
 from avssl.core import MediaInfo, Plan, Rng, Span, Unfit
 from avssl.samplers.grid import SoundingSampler, check, too_short
+from avssl.samplers.stages import Stages
 
-__all__ = ["AudioOffset"]
+__all__ = ["AudioOffset", "easy_then_hard"]
 
 _NONE, _SHIFTED, _OTHER = 0, 1, 2
 
@@ -127,3 +128,17 @@ class AudioOffset(SoundingSampler):
 
 def _sound_alone(span: Span) -> Span:
     return replace(span, times=(), boxes=())
+
+
+def easy_then_hard(sampler: AudioOffset, *, hard_from: int, hard: float = 0.25) -> Stages:
+    """A curriculum in which half of the examples are in sync, and the others at first have another file's sound.
+
+    From epoch `hard_from` on, the share `hard` of those others have their own sound, shifted. Korbar et al., NeurIPS
+    2018, arXiv:1807.00230, section 3.2: 75 % easy and 25 % hard negatives.
+
+    Raises:
+        ValueError: `hard` is not a share above 0, or `hard_from` is not above 0.
+    """
+    check(0 < hard <= 1, f"hard {hard}: must be a share above 0 and at most 1")
+    easy = replace(sampler, shifted=0.0, other=0.5)
+    return Stages(((0, easy), (hard_from, replace(sampler, shifted=hard / 2, other=(1 - hard) / 2))))
