@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import tyro
 from rich.console import Console
 
 from avssl.core import MediaError
+from avssl.evaluation import Unscorable
 from avssl.report import write_report
 from avssl.training import Run
 
-__all__ = ["cli"]
+__all__ = ["cli", "plainly"]
 
 Config = TypeVar("Config")
 
@@ -35,18 +37,29 @@ def cli(main: Callable[[Config], Run], config: type[Config], *, paper: Config) -
         default=paper if preset == "paper" else config(),
         description=(module.__doc__ or "").strip() + "\n\n--preset {laptop,paper}: the values to start from.",
     )
-    try:
+    with plainly():
         run = main(chosen)
-    except MediaError as e:  # says which file, what is wrong and what to do: a traceback would only hide it
-        raise SystemExit(str(e)) from e
-    except KeyboardInterrupt as e:
-        Console(stderr=True).print("Stopped. Go on with --train.resume and the --train.out of this run.", markup=False)
-        raise SystemExit(130) from e  # as a shell has it for a program that was interrupted
     if run.ranks.first:
         page = write_report(run.folder)
-        Console().print(f"Run folder {run.folder}\nPage       {page}", highlight=False, markup=False, soft_wrap=True)
+        Console().print(f"Page       {page}", highlight=False, markup=False, soft_wrap=True)
     run.ranks.leave()
     return run
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """End the program with the reason alone where the media or their labels cannot be used, or it is stopped by hand.
+
+    Raises:
+        SystemExit: the body raised `MediaError`, `Unscorable` or `KeyboardInterrupt`.
+    """
+    try:
+        yield
+    except (MediaError, Unscorable) as e:  # they say what is wrong and what to do: a traceback would only hide it
+        raise SystemExit(str(e)) from e
+    except KeyboardInterrupt as e:
+        Console(stderr=True).print("Stopped. A run goes on with --train.resume and its --train.out.", markup=False)
+        raise SystemExit(130) from e  # as a shell has it for a program that was interrupted
 
 
 def _preset(arguments: list[str]) -> tuple[list[str], str]:

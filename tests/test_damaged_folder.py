@@ -69,7 +69,10 @@ def test_a_run_names_and_counts_the_damaged_and_goes_on(
     said = capsys.readouterr().err
     assert "5 of 18 files are left out" in said
     assert all(name in said for name in BAD)
-    assert (run.folder / "metrics.jsonl").read_text().count('"kind": "step"') == 3  # 13 good files, 4 to a batch
+    metrics = (run.folder / "metrics.jsonl").read_text()
+    assert metrics.count('"kind": "step"') == 3  # 13 good files, 4 to a batch
+    assert metrics.count('"what": "left out"') == 5
+    assert all(name in metrics for name in BAD)
 
 
 def test_a_run_stops_at_the_damaged_where_told_to(folder: Path, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +26,7 @@ from avssl.evaluation import (
     Probe,
     Retrieval,
     Split,
+    Unscorable,
     evaluate,
     evaluate_runs,
     extract,
@@ -34,6 +37,7 @@ from avssl.evaluation import (
     read_scores,
     transfer,
 )
+from avssl.evaluation import probe as probe_room
 from avssl.media.toybox import Toybox, make_toybox
 from avssl.training import Ranks, Run, Train
 
@@ -209,7 +213,7 @@ def test_folds_test_every_item_once(everything: Catalogue, encoder: Encoder) -> 
 
 def test_leaks_are_found_before_anything_is_decoded(everything: Catalogue, encoder: Encoder) -> None:
     items = [replace(i, group="same", path=Path("nowhere.mp4")) for i in everything]
-    with pytest.raises(ValueError, match="share 1 groups: same"):
+    with pytest.raises(Unscorable, match="share 1 groups: same"):
         evaluate({"video": encoder}, items, view=VIEW, choice=Evaluation(), progress=False)
 
 
@@ -282,8 +286,75 @@ def test_data_without_labels_have_no_probe(toybox: Path, tmp_path: Path) -> None
 
 
 def test_a_probe_on_classes_that_cannot_be_parted_is_refused(everything: Catalogue) -> None:
-    with pytest.raises(ValueError, match="fewer than 2 classes lie on both sides"):
+    with pytest.raises(Unscorable, match="fewer than 2 classes lie on both sides"):
         Probe([replace(i, group=i.label) for i in everything], view=VIEW, labels={"motion": "label"})
+
+
+def test_labels_that_allow_no_probe_do_not_end_a_run(
+    everything: Catalogue, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grouped = replace(everything, items=tuple(replace(i, group=i.label) for i in everything))
+    monkeypatch.setattr(Data, "catalogue", lambda self: grouped)
+    assert probes(Data(root=Path("anywhere")), VIEW) == []
+    assert "No probes during pretraining: probe 'label': fewer than 2 classes" in capsys.readouterr().err
+
+
+def test_of_very_many_classes_the_probe_draws_some(everything: Catalogue) -> None:
+    (first, *_) = everything.items
+    many = [replace(first, index=n, label=f"class {n % 400}", group="", split="train") for n in range(4000)]
+    probe = Probe(many, view=VIEW, labels={"label": "label"}, limit=256)
+    counts = Counter(i.label for i in probe.items)
+    assert (len(counts), set(counts.values())) == (64, {4})
+
+
+def test_clips_too_many_to_keep_are_decoded_again(
+    everything: Catalogue, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = [i for i in everything if i.split == "train"]
+    kept = Probe(train, view=VIEW, labels={"motion": "label"}, workers=0)({"video": encoder})
+    monkeypatch.setattr(probe_room, "KEPT_BYTES", 1000)
+    probe = Probe(train, view=VIEW, labels={"motion": "label"}, workers=0)
+    assert probe({"video": encoder}) == probe({"video": encoder}) == kept
+    assert not probe._decoded
+
+
+# --- damaged files
+
+
+@pytest.fixture
+def hurt(toybox: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A copy of the toybox in which a test file is damaged behind its first frames, which a scan does not see."""
+    copy = tmp_path / "copy"
+    shutil.copytree(toybox, copy)
+    path = next(i.path for i in catalogue(copy) if i.split == "test")
+    data = bytearray(path.read_bytes())
+    start = data.find(b"mdat") + 4
+    data[start + 1500 : start + 6000] = bytes(4500)
+    path.write_bytes(data)
+    return copy, path
+
+
+def test_damaged_files_are_left_out_of_all_that_is_compared_and_counted(
+    hurt: tuple[Path, Path], encoder: Encoder
+) -> None:
+    folder, path = hurt
+    choice = Evaluation(clips=4, linear=QUICK, workers=0)
+    items = catalogue(folder).items
+    assert len(items) == 30
+    findings = evaluate({"video": encoder}, items, view=VIEW, choice=choice, progress=False)
+    assert {(s.n_train, s.n_test, s.settings["damaged"]) for s in findings.scores} == {(20, 9, 1)}
+    assert [e.path for e in findings.left_out] == [str(path)]
+    with pytest.raises(MediaError, match=path.name):
+        evaluate({"video": encoder}, items, view=VIEW, choice=replace(choice, damaged="stop"), progress=False)
+
+
+def test_the_probe_leaves_damaged_files_out(hurt: tuple[Path, Path], encoder: Encoder) -> None:
+    folder, path = hurt
+    items = [replace(i, group="") for i in catalogue(folder) if i.split == "test"]
+    probe = Probe(items, view=VIEW, labels={"motion": "label"}, clips=4, workers=0)
+    ((_, value),) = probe({"video": encoder})
+    assert 0 <= value <= 1
+    assert {int(i) for b in probe._decoded["video"] for i in b.index} == {i.index for i in items if i.path != path}
 
 
 # --- run folders and the tool
@@ -325,7 +396,6 @@ def test_the_tool_scores_several_runs(toybox: Path, tmp_path: Path) -> None:
     flags = [
         "--label",
         "label",
-        "--label",
         "appearance",
         "--clips",
         "1",
@@ -373,3 +443,35 @@ def test_a_recipe_on_data_without_labels_ends_well_and_says_so(
     transfer(run, {"video": encoder}, Data(root=plain, workers=0), VIEW)
     assert "has no labels" in capsys.readouterr().out
     assert list(run.folder.iterdir()) == []
+
+
+def test_a_leak_is_told_after_training_and_what_was_learnt_stays(
+    toybox: Path, tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = replace(catalogue(toybox), items=tuple(replace(i, group="same") for i in catalogue(toybox)))
+    monkeypatch.setattr(Data, "catalogue", lambda self: shared)
+    run = the_run(tmp_path / "run")
+    assert transfer(run, {"video": encoder}, Data(root=toybox, workers=0), VIEW) is run
+    assert "this is a leak" in capsys.readouterr().out
+    assert not (run.folder / "scores.json").exists()
+
+
+def test_val_stands_in_where_there_is_no_test(
+    toybox: Path, tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed = [replace(i, split="val" if i.split == "test" else i.split) for i in catalogue(toybox)]
+    monkeypatch.setattr(Data, "catalogue", lambda self: replace(catalogue(toybox), items=tuple(renamed)))
+    run = the_run(tmp_path / "run")
+    transfer(run, {"video": encoder}, Data(root=toybox, workers=0), VIEW)
+    assert {s.n_test for s in read_scores(run.folder / "scores.json")} == {10}
+
+
+@pytest.mark.parametrize("flags", [["nowhere"], ["RUN", "--label", "nothing"]])
+def test_the_tool_says_what_is_wrong_without_a_traceback(flags: list[str], toybox: Path, tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run", toybox, 0)
+    tool = Path(__file__).parent.parent / "tools" / "evaluate.py"
+    command = [sys.executable, str(tool), *(f.replace("RUN", str(run)) for f in flags)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert ("no encoder" if flags == ["nowhere"] else "no item has a 'nothing'") in done.stderr

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "training": {"core", "data", "tasks", "encoders"},
     "evaluation": {"core", "data", "encoders", "training"},
     "report": {"core"},
-    "cli": {"core", "training", "report"},
+    "cli": {"core", "evaluation", "training", "report"},
 }
 
 

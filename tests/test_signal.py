@@ -109,7 +109,7 @@ def held_out_accuracy(worlds: dict[str, Path], tmp_path: Path, monkeypatch: pyte
         config = module.Config(size=16, **KNOBS[name])
         run = module.main(replace(config, data=Data(root=root, null=null), train=train))
         lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
-        (value,) = [f["value"] for f in lines if f["kind"] == "probe" and f["name"] == "held-out accuracy"]
+        *_, value = [f["value"] for f in lines if f["kind"] == "probe" and f["name"] == "held-out accuracy"]
         return float(value)
 
     return measure

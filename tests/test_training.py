@@ -219,15 +219,21 @@ def test_a_file_damaged_since_the_scan_is_told_and_left_out(
 
 
 def test_an_epoch_that_was_saved_but_not_probed_is_probed_when_resumed(toybox: Path, tmp_path: Path) -> None:
+    asked = 0
+
     def dies(encoders: Any) -> list[tuple[str, float]]:
-        raise Stopped
+        nonlocal asked
+        asked += 1
+        if asked == 2:  # the first time is before the first step
+            raise Stopped
+        return []
 
     knobs = {"checkpoint_every": 3, "probe_every": 1, "epochs": 1}  # an epoch has 3 steps
     with pytest.raises(Stopped):
         fit(begin(tmp_path / "run", **knobs), pace_task(), pace_clips(toybox), probes=[dies])
     run = begin(tmp_path / "run", **knobs, resume=True)
     fit(run, pace_task(), pace_clips(toybox), probes=[lambda encoders: [("answer", 42.0)]])
-    assert [(f["epoch"], f["value"]) for f in lines(run.folder, "probe")] == [(0, 42.0)]
+    assert [(f["step"], f["value"]) for f in lines(run.folder, "probe")] == [(0, 42.0), (3, 42.0)]
     assert [s for s, _ in losses(run.folder)] == [0, 1, 2]
 
 
@@ -283,8 +289,9 @@ class TestLoggers:
         fit(begin(tmp_path / "run", **knobs), pace_task(), pace_clips(toybox), probes=[lambda e: [("answer", 42.0)]])
         assert library.init.call_args.kwargs["config"]["train"]["batch_size"] == 8
         logged = [(c.kwargs["step"], c.args[0]) for c in library.log.call_args_list]
-        assert [s for s, _ in logged] == [0, 1, 2, 3]
-        assert logged[0][1]["loss"] == losses(tmp_path / "run")[0][1]
+        assert [s for s, _ in logged] == [0, 0, 1, 2, 3]
+        assert logged[0][1] == {"probe/answer": 42.0}  # before the first step
+        assert logged[1][1]["loss"] == losses(tmp_path / "run")[0][1]
         assert logged[-1][1] == {"probe/answer": 42.0}
         library.finish.assert_called_once_with()
 
@@ -325,7 +332,7 @@ def test_held_out_items_are_measured_and_not_trained_on(toybox: Path, tmp_path: 
     assert losses(alone.folder) == losses(both.folder)
     found = lines(both.folder, "probe")
     assert {f["name"] for f in found} == {"held-out loss", "held-out accuracy"}
-    assert {f["epoch"] for f in found} == {0, 1, 2}
+    assert [(f["step"], f["epoch"]) for f in found[::2]] == [(0, 0), (3, 0), (6, 1), (9, 2)]
 
 
 def test_a_probe_sees_the_encoders_and_changes_nothing(toybox: Path, tmp_path: Path) -> None:
@@ -338,7 +345,18 @@ def test_a_probe_sees_the_encoders_and_changes_nothing(toybox: Path, tmp_path: P
     plain = fit(begin(tmp_path / "plain"), pace_task(), pace_clips(toybox))
     probed = fit(begin(tmp_path / "probed", probe_every=2), pace_task(), pace_clips(toybox), probes=[probe])
     assert losses(plain.folder) == losses(probed.folder)
-    assert [(f["epoch"], f["value"]) for f in lines(probed.folder, "probe")] == [(1, 42.0), (2, 42.0)]
+    assert [(f["step"], f["value"]) for f in lines(probed.folder, "probe")] == [(0, 42.0), (6, 42.0), (9, 42.0)]
+
+
+def test_going_on_with_other_data_is_told(toybox: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clips = pace_clips(toybox)
+    fit(begin(tmp_path / "run", epochs=1), pace_task(), clips)
+    fit(begin(tmp_path / "run", epochs=2, resume=True), pace_task(), clips)
+    assert "other data" not in capsys.readouterr().err
+    fit(begin(tmp_path / "run", epochs=3, resume=True), pace_task(), replace(clips, items=clips.items[:-2]))
+    told = capsys.readouterr().err
+    assert "goes on with other data than it began with: 24 items" in told
+    assert "22 items" in told
 
 
 class Diverging(Classify):

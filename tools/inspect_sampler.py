@@ -35,7 +35,8 @@ def main(choice: InspectSampler, arguments: list[str]) -> None:
         run = Path(folder) / "run"
         # the recipe draws its first examples before it trains, so no epochs are needed
         wanted = ["--train.epochs", "0", "--train.out", str(run)]
-        done = subprocess.run([sys.executable, str(choice.recipe), *arguments, *wanted], check=False)
+        command = [sys.executable, str(choice.recipe), *arguments, *wanted]
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # of a folder that is not kept
         if done.returncode:
             sys.exit(f"{choice.recipe} ended with status {done.returncode}; what it says above is why")
         try:

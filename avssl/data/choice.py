@@ -31,7 +31,7 @@ class Data:
     damaged: Damaged = "skip"
     """Whether a damaged file is named, counted and left out, or stops the run."""
     held_out: tuple[str, ...] = ("test",)
-    """Splits on which the pretext task itself is measured, without labels; never trained on."""
+    """Splits on which the pretext task itself is measured, without labels; never trained on. None given: none is."""
     null: Literal["none", "frozen", "noise", "foreign-sound"] = "none"
     """Take the signal away, to see that the task is then at chance:
     every clip one frozen frame, every pixel noise, or every sound that of another file."""
@@ -39,6 +39,12 @@ class Data:
     """Threads that decode ahead of the training step; 0: none."""
     toybox: Toybox = field(default_factory=Toybox)
     """The toybox to make, where no root is given."""
+
+    def __post_init__(self) -> None:
+        if both := sorted(set(self.splits) & set(self.held_out)):
+            raise ValueError(
+                f"data: splits and held_out share {both}, and what is held out is never trained on: take it out of one"
+            )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Data:
@@ -86,7 +92,7 @@ class Data:
                 "--data.splits"
             )
         held_out = of(self.held_out) if everything.where(split=self.held_out).items else None
-        return replace(of(self.splits), held_out=held_out)
+        return replace(of(self.splits), held_out=held_out, rejected=everything.rejected)
 
 
 def _known(kind: type[Data] | type[Toybox], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,8 @@ class Clips:
     """Whether a file that turns out damaged stops the run, or is named, counted and left out of its batch."""
     held_out: Clips | None = None
     """The same of items that are not trained on, to see whether the task is learned or the items are memorised."""
+    rejected: tuple[MediaError, ...] = ()
+    """Files of the source that could not even be looked into, for whoever reports what was left out."""
 
     @staticmethod
     def of(
@@ -71,6 +74,12 @@ class Clips:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same items only: what an epoch visits, and in which order, depends on them."""
+        told = ((i.index, i.path.name, i.start, i.info.duration, i.info.frames) for i in self.items)
+        return hashlib.sha256(repr(tuple(told)).encode(errors="surrogateescape")).hexdigest()[:16]
 
     def plan(self, position: int, epoch: int = 0) -> tuple[Plan, tuple[Item, ...]]:
         """Every choice for one visit of an item, and the files it cuts from; no I/O."""

@@ -73,7 +73,8 @@ def entries(source: Path) -> list[Entry]:
     """What a folder or a manifest lists, in a stable order.
 
     Of a folder: every video, picture and sound file below it, sorted by path; the name of the folder that a file lies
-    in directly is its label, if the source has such folders. A manifest is a CSV file with a column `path` (relative
+    in directly is its label, if the source has such folders. Where all its folders are named as splits are (`SPLITS`),
+    they are the splits and those inside them the labels. A manifest is a CSV file with a column `path` (relative
     to it) and, if wanted, `label, split, group, start, end` and any others. A folder that holds a `manifest.csv` is
     that manifest.
 
@@ -88,15 +89,31 @@ def entries(source: Path) -> list[Entry]:
     return _manifest(source)
 
 
+SPLITS = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "unlabelled": "unlabelled",
+}
+"""How folders of splits are named, and the split that each is."""
+
+
 def _folder(root: Path) -> list[Entry]:
     suffixes = VIDEO_SUFFIXES | PICTURE_SUFFIXES | SOUND_SUFFIXES
     files = sorted(p for p in root.rglob("*") if p.suffix.lower() in suffixes and not p.is_dir())
     if not files:
         raise MediaError(root, "no video, picture or sound file below this folder", "check the path")
 
+    tops = {p.relative_to(root).parts[0] if p.parent != root else "" for p in files}
+    parted = tops <= SPLITS.keys()
+
     def entry(path: Path) -> Entry:
-        label = path.parent.name if path.parent != root else ""
-        return Entry(path=path, label=label, columns={"label": label})
+        above = path.relative_to(root).parts[:-1]
+        split = SPLITS[above[0]] if parted else ""
+        label = above[-1] if len(above) > parted else ""
+        return Entry(path=path, label=label, split=split, columns={"label": label, "split": split})
 
     return [entry(p) for p in files]
 

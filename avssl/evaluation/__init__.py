@@ -11,7 +11,7 @@ from avssl.evaluation.probe import Probe, probes
 from avssl.evaluation.retrieval import Retrieval, retrieval
 from avssl.evaluation.runs import Trained, evaluate_runs, load_trained, transfer
 from avssl.evaluation.scores import Score, across_runs, bootstrap, read_scores, scores_table, write_scores
-from avssl.evaluation.splits import Fold, Split, folds, guard, labels_of
+from avssl.evaluation.splits import Fold, Split, Unscorable, folds, guard, labels_of
 
 __all__ = [
     "Answers",
@@ -30,6 +30,7 @@ __all__ = [
     "Score",
     "Split",
     "Trained",
+    "Unscorable",
     "across_runs",
     "bootstrap",
     "confusion",

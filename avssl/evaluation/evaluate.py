@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from avssl.core import MediaError
-from avssl.data import Clips, Item, View
+from avssl.data import Clips, Damaged, Item, View
 from avssl.encoders import Encoder, reinitialised
 from avssl.evaluation.answers import Answers, Labelled, confusion, pooled, to_scores
 from avssl.evaluation.baselines import naive
@@ -49,6 +49,8 @@ class Evaluation:
     """One random init, and one choice of C in the linear probe, for each."""
     baselines: bool = True
     """Whether to score random init and the naive features beside the encoder."""
+    damaged: Damaged = "skip"
+    """Whether a file that turns out damaged is named, counted and left out of all that is compared, or ends it."""
     batch_size: int = 32
     """Items that go through the encoder at once."""
     workers: int = 2
@@ -65,7 +67,7 @@ DEFAULT = Evaluation()
 @dataclass(frozen=True, kw_only=True)
 class Findings:
     """The scores; of the pretrained encoder the confusion of its linear probe for the first label, its neighbours;
-    and the items that were too short to be cut, with the reasons."""
+    and the items that could not be cut or turned out damaged, with the reasons."""
 
     scores: tuple[Score, ...]
     classes: tuple[str, ...]
@@ -116,8 +118,8 @@ def evaluate(
     protocols of sound end in "on sound". The encoders are moved to `device`.
 
     Raises:
-        ValueError: a label or a split is missing, or the parts leak (see `guard`); nothing is decoded before.
-        MediaError: a file is damaged, or none can be cut as `view` says.
+        Unscorable: a label or a split is missing, or the parts leak (see `guard`); nothing is decoded before.
+        MediaError: a file is damaged and `choice.damaged` is "stop", or none can be cut as `view` says.
     """
     if not encoders:
         raise ValueError("no encoder to evaluate: give a video encoder, a sound encoder or both")
@@ -129,12 +131,18 @@ def evaluate(
     for key, encoder in encoders.items():
         modality = encoder.modality
         sampler, transform = view.evaluation(choice.clips, modality=modality)
-        clips = Clips.of(items, sampler, transform, workers=choice.workers)
-        left_out += clips.unfit
+        clips = Clips.of(items, sampler, transform, workers=choice.workers, damaged=choice.damaged)
         labels = [_prepare(clips.items, name, choice.split) for name in choice.label]
         found = _features(encoder.to(device), clips, modality, view, choice, device, progress)
+        skipped = found[PRETRAINED, 0].skipped
+        if skipped:
+            there = set(found[PRETRAINED, 0].index.tolist())
+            read = [i for i in clips.items if i.index in there]
+            labels = [_prepare(read, name, choice.split) for name in choice.label]
+        left_out += [*clips.unfit, *skipped]
         mark = "" if key == modality else f" {key}"
-        about = {"modality": modality, "clips": choice.clips, "view": asdict(view), "too short": len(clips.unfit)}
+        counts = {"too short": len(clips.unfit), "damaged": len(skipped)}
+        about = {"modality": modality, "clips": choice.clips, "view": asdict(view), **counts}
         for label in labels:
             for (name, seed), features in found.items():
                 for outcome in _protocols(label, features, choice, (seed,) if name == RANDOM else choice.probe_seeds):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -12,8 +12,8 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from avssl.core import Clip, Example
-from avssl.data import Clips, batches
+from avssl.core import Clip, Example, MediaError
+from avssl.data import Clips, Loader, batches
 
 __all__ = ["FeatureFunction", "Features", "Modality", "evaluating", "extract", "extract_all", "mean_over_clips"]
 
@@ -25,10 +25,14 @@ FeatureFunction: TypeAlias = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """`values` (M, D) float32 and the stable numbers `index` (M,) of the items they belong to."""
+    """`values` (M, D) float32 and the stable numbers `index` (M,) of the items they belong to.
+
+    `skipped` are the items that turned out damaged when they were read, where the policy of the clips is to skip them.
+    """
 
     values: np.ndarray
     index: np.ndarray
+    skipped: tuple[MediaError, ...] = ()
 
     def rows(self, index: Sequence[int]) -> np.ndarray:
         """The values (M', D) of these items, in this order.
@@ -59,6 +63,7 @@ def extract(
 
     Raises:
         ValueError: the clips lack the modality, or the features are not (B, D).
+        MediaError: a file is damaged and `clips.damaged` is "stop", or all are.
     """
     found = extract_all(
         {"": encoder},
@@ -83,12 +88,14 @@ def extract_all(
     """As `extract`, for several encoders in one pass over the files, so that each is decoded once."""
     values: dict[str, list[Tensor]] = {name: [] for name in encoders}
     index: list[Tensor] = []
-    for batch in _watched(batches(clips, batch_size=batch_size, device=device), len(clips), progress):
+    loader = batches(clips, batch_size=batch_size, device=device)
+    for batch in _watched(loader, len(clips), progress):
         index.append(batch.index.cpu())
         for name, encoder in encoders.items():
             values[name].append(mean_over_clips(encoder, batch.clips, modality=modality).cpu())
     numbers = torch.cat(index).numpy()
-    return {name: Features(values=torch.cat(v).numpy(), index=numbers) for name, v in values.items()}
+    skipped = tuple(loader.skipped)
+    return {name: Features(values=torch.cat(v).numpy(), index=numbers, skipped=skipped) for name, v in values.items()}
 
 
 def mean_over_clips(encoder: FeatureFunction, clips: Sequence[Clip], *, modality: Modality) -> Tensor:
@@ -124,7 +131,7 @@ def evaluating(encoder: FeatureFunction) -> Iterator[None]:
             module.training = training
 
 
-def _watched(loader: Iterable[Example], items: int, progress: bool) -> Iterator[Example]:
+def _watched(loader: Loader, items: int, progress: bool) -> Iterator[Example]:
     """The batches, with a progress bar that goes when it is done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True, disable=not progress) as bar:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
+from rich.console import Console
 
 from avssl.core import Example
 from avssl.data import Clips, Data, Item, View, batches
@@ -14,19 +15,26 @@ from avssl.encoders import Encoder
 from avssl.evaluation.answers import Labelled
 from avssl.evaluation.features import Modality, mean_over_clips
 from avssl.evaluation.linear import LinearProbe, linear_probe
-from avssl.evaluation.splits import column
+from avssl.evaluation.splits import Unscorable, column
 
 __all__ = ["Probe", "probes"]
 
 QUICK = LinearProbe(costs=(0.01,))  # one C: choosing it on some hundred items would be noisier than fixing it
 
+FEWEST = 4
+"""Items of a class, at least, where there are more classes than the limit has room for."""
+
+KEPT_BYTES = 1 << 30
+"""Decoded clips are kept in memory up to this size; more of them are decoded again for each call."""
+
 
 class Probe:
     """A linear probe fitted on one half of a few labelled items and scored on the other half.
 
-    Groups stay together where there are any. The decoded clips are kept in memory (uint8) after the first call, so
-    that later ones cost one pass of the encoder and small regressions. Nothing is drawn from torch's generators, and
-    the encoder leaves in the mode in which it came.
+    The encoder may have seen both halves in pretraining, though never their labels. Groups stay together where there
+    are any. Of very many classes some are drawn. Clips that are not too many are kept in memory (uint8) after the first
+    call, so that later ones cost one pass of the encoder and small regressions. Damaged files are left out. Nothing is
+    drawn from torch's generators, and the encoder leaves in the mode in which it came.
     """
 
     def __init__(
@@ -45,7 +53,7 @@ class Probe:
         """Choose at most `limit` of `items` and part them; `labels` maps the names to log to columns.
 
         Raises:
-            ValueError: a label is missing, or has fewer than 2 classes on either side.
+            Unscorable: a label is missing, or has fewer than 2 classes on both sides.
         """
         if not labels:
             raise ValueError("a probe without labels: give at least one column")
@@ -58,7 +66,8 @@ class Probe:
         self.targets = {name: column(self.items, source) for name, source in labels.items()}
         self._decoded: dict[Modality, list[Example]] = {}
         for name in labels:
-            self._parts(name, np.zeros((len(self.items), 1)), np.arange(len(self.items)))
+            if self._parts(name, np.zeros((len(self.items), 1)), np.arange(len(self.items))) is None:
+                raise Unscorable(f"probe {name!r}: fewer than 2 classes lie on both sides of the probe's own split")
 
     def __call__(self, encoders: Mapping[str, Encoder]) -> list[tuple[str, float]]:
         """(name, accuracy) of every label for every encoder; all but the first are marked with their own name."""
@@ -67,8 +76,10 @@ class Probe:
             values, rows = self._features(encoder)
             mark = f" ({key})" if n else ""
             for name in self.labels:
-                fit, held = self._parts(name, values, rows)
-                answers = linear_probe(fit, held, choice=self.choice, seed=self.seed)
+                parts = self._parts(name, values, rows)
+                if parts is None:  # too many of the files turned out damaged
+                    continue
+                answers = linear_probe(*parts, choice=self.choice, seed=self.seed)
                 found.append((f"{name} linear-probe{mark}", float(answers.correct["top-1"].mean())))
         return found
 
@@ -76,27 +87,38 @@ class Probe:
         """Features (M, D) and the positions (M,) in `items` they belong to; a file too short for the view has none."""
         modality = encoder.modality
         device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
-        if modality not in self._decoded:
-            sampler, transform = self.view.evaluation(self.clips, modality=modality)
-            clips = Clips.of(self.items, sampler, transform, workers=self.workers)
-            self._decoded[modality] = list(batches(clips, batch_size=self.batch_size))
         where = {item.index: p for p, item in enumerate(self.items)}
         values, rows = [], []
-        for batch in self._decoded[modality]:
+        for batch in self._batches(modality):
             moved = [c.to(device) for c in batch.clips]
             values.append(mean_over_clips(encoder, moved, modality=modality).cpu())
             rows += [where[int(i)] for i in batch.index]
         return torch.cat(values).numpy(), np.array(rows)
 
-    def _parts(self, name: str, values: np.ndarray, rows: np.ndarray) -> tuple[Labelled, Labelled]:
-        """What to fit and what to score, of the items that have the label and whose class both halves have."""
+    def _batches(self, modality: Modality) -> Iterable[Example]:
+        if modality in self._decoded:
+            return self._decoded[modality]
+        sampler, transform = self.view.evaluation(self.clips, modality=modality)
+        clips = Clips.of(self.items, sampler, transform, workers=self.workers, damaged="skip")
+        loader = batches(clips, batch_size=self.batch_size)
+        if modality == "video":
+            size = 3 * self.view.frames * self.view.size**2
+        else:
+            size = 4 * round((self.view.sound or 1.0) * self.view.sample_rate)
+        if size * self.clips * len(clips) > KEPT_BYTES:
+            return loader
+        self._decoded[modality] = list(loader)
+        return self._decoded[modality]
+
+    def _parts(self, name: str, values: np.ndarray, rows: np.ndarray) -> tuple[Labelled, Labelled] | None:
+        """What to fit and what to score, of the items that have the label and whose class both halves have, if any."""
         target = [self.targets[name][r] for r in rows]
         first = self.fits[rows]
         common = {t for t, f in zip(target, first, strict=True) if f and t}
         common &= {t for t, f in zip(target, first, strict=True) if not f and t}
         classes = sorted(common)
         if len(classes) < 2:
-            raise ValueError(f"probe {name!r}: fewer than 2 classes lie on both sides of the probe's own split")
+            return None
         kept = np.array([t in common for t in target])
         numbers = np.array([classes.index(t) if t in common else -1 for t in target])
 
@@ -107,15 +129,15 @@ class Probe:
 
 
 def probes(data: Data, view: View, *, limit: int = 256, clips: int = 2, seed: int = 0) -> list[Probe]:
-    """The probes of a pretraining run on the labelled items of its training split; none where there are no labels.
+    """The probes of a pretraining run on the labelled items that it pretrains on; none where labels allow none.
 
     Of the toybox, motion (its `label`) and appearance, and timbre where the view has sound; of other data, `label`.
-    Items of other splits, such as test, are never touched.
+    Items of other splits, such as test, are never touched. That labels allow no probe is told, and never ends a run.
     """
     names = {"label": "label"}
     if data.root is None:
         names = {"motion": "label", "appearance": "appearance"} | ({"timbre": "timbre"} if view.sound else {})
-    pool = [i for i in data.catalogue() if i.split in {"train", ""}]
+    pool = data.catalogue().where(split=data.splits).items
     usable = {}
     for name, source in names.items():
         counts = Counter(v for i in pool if (v := i.label if source == "label" else i.columns.get(source, "")))
@@ -123,12 +145,20 @@ def probes(data: Data, view: View, *, limit: int = 256, clips: int = 2, seed: in
             usable[name] = source
     if not usable:
         return []
-    return [Probe(pool, view=view, labels=usable, limit=limit, clips=clips, workers=data.workers, seed=seed)]
+    try:
+        return [Probe(pool, view=view, labels=usable, limit=limit, clips=clips, workers=data.workers, seed=seed)]
+    except Unscorable as e:
+        Console(stderr=True).print(f"No probes during pretraining: {e}", markup=False, highlight=False, soft_wrap=True)
+        return []
 
 
 def _balanced(labels: Sequence[str], limit: int, rng: np.random.Generator) -> list[int]:
     """At most `limit` positions of labelled items in their order, the classes as even as they allow."""
-    order = [int(p) for p in rng.permutation(len(labels)) if labels[p]]
+    classes = sorted({v for v in labels if v})
+    if len(classes) > (room := max(2, limit // FEWEST)):
+        classes = [str(c) for c in rng.permutation(classes)[:room]]
+    kept = set(classes)
+    order = [int(p) for p in rng.permutation(len(labels)) if labels[p] in kept]
     seen: Counter[str] = Counter()
     ranked: list[tuple[int, int, int]] = []
     for p in order:

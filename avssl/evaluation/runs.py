@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +16,8 @@ from avssl.data import Catalogue, Data, View, catalogue
 from avssl.encoders import Encoder, load_encoder
 from avssl.evaluation.evaluate import Evaluation, Findings, evaluate
 from avssl.evaluation.scores import Score, scores_table
-from avssl.training import Run
+from avssl.evaluation.splits import Split, Unscorable
+from avssl.training import Run, hardware
 
 __all__ = ["Trained", "evaluate_runs", "load_trained", "transfer"]
 
@@ -83,6 +82,7 @@ def evaluate_runs(
 
     Raises:
         ValueError: no run is given, or one has no encoder of the modality.
+        Unscorable: the labels or splits allow no score.
     """
     if not runs:
         raise ValueError("no run to evaluate: give run folders, or .safetensors files of encoders")
@@ -96,12 +96,13 @@ def evaluate_runs(
         source = data if data is not None else trained.data.source()
         findings = evaluate(
             encoders,
-            catalogue(source, workers=max(2, choice.workers)).items,
+            catalogue(source, damaged=choice.damaged, workers=max(2, choice.workers)).items,
             view=replace(trained.view, **(view or {})),
             choice=replace(choice, probe_seeds=seeds),
             device=device,
             progress=progress,
         )
+        _tell_left_out(findings, Console(stderr=True))
         findings.write(trained.folder / out, command=command, data=str(source), hardware=hardware(device))
         found.append(list(findings.scores))
     return found
@@ -111,45 +112,48 @@ def transfer(run: Run, encoders: Mapping[str, Encoder], data: Data, view: View) 
     """Evaluate what a run has learnt on the labelled train and test splits of its own data, and write the scores.
 
     Of the toybox the labels are motion (`label`) and appearance, and timbre where the view has sound; of other data,
-    `label`. Where there are no labels or no test split, it says so and leaves the run as it is.
+    `label`. A split "val" stands in where there is no "test". Where the labels or splits allow no score, it says why
+    and leaves the run as it is: what was learnt is kept, and `tools/evaluate.py` can be told better.
     """
     if not run.ranks.first or not run.train.epochs:  # nothing was learnt; the draws are all that was asked for
         return run
     everything = data.catalogue()
     console = Console()
-    if why := _lacks(everything):
-        console.print(f"No transfer scores: {why}.", markup=False, highlight=False, soft_wrap=True)
-        return run
     names = ["label"]
     if data.root is None:
         names += ["appearance", *(["timbre"] if view.sound else [])]
-    choice = Evaluation(label=tuple(names), workers=data.workers, probe_seeds=(run.train.seed,))
-    findings = evaluate(encoders, everything.items, view=view, choice=choice, device=run.device)
-    _show(findings, console)
+    try:
+        split = _split(everything)
+        choice = Evaluation(
+            label=tuple(names), split=split, workers=data.workers, probe_seeds=(run.train.seed,), damaged=data.damaged
+        )
+        findings = evaluate(encoders, everything.items, view=view, choice=choice, device=run.device)
+    except Unscorable as e:
+        console.print(f"No transfer scores: {e}", markup=False, highlight=False, soft_wrap=True)
+        return run
+    _tell_left_out(findings, console)
+    console.print(scores_table(findings.scores, title="Transfer"))
     findings.write(run.folder, command="after pretraining", data=str(everything.source), hardware=hardware(run.device))
     return run
 
 
-def _lacks(everything: Catalogue) -> str:
-    """Why there is nothing to evaluate, or ''."""
+def _split(everything: Catalogue) -> Split:
+    """The splits to train and to test a probe on.
+
+    Raises:
+        Unscorable: there are no labels, or no labelled items of the splits.
+    """
     labelled = {i.split for i in everything if i.label}
     if len({i.label for i in everything if i.label}) < 2:
-        return f"{everything.source} has no labels"
-    if missing := {"train", "test"} - labelled:
-        return f"{everything.source} has no labelled items of split {' or '.join(sorted(missing))}"
-    return ""
+        raise Unscorable(f"{everything.source} has no labels")
+    test = "test" if "test" in labelled or "val" not in labelled else "val"
+    if missing := {"train", test} - labelled:
+        raise Unscorable(f"{everything.source} has no labelled items of split {' or '.join(sorted(missing))}")
+    return Split(test=test)
 
 
-def _show(findings: Findings, console: Console) -> None:
-    for error in findings.left_out[:5]:
+def _tell_left_out(findings: Findings, console: Console, *, most: int = 5) -> None:
+    for error in findings.left_out[:most]:
         console.print(f"Left out: {error}", markup=False, highlight=False, soft_wrap=True)
-    if len(findings.left_out) > 5:
-        console.print(f"Left out: {len(findings.left_out) - 5} more")
-    console.print(scores_table(findings.scores, title="Transfer"))
-
-
-def hardware(device: torch.device | str) -> str:
-    """What the features were computed on."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{os.cpu_count()} CPU cores ({platform.machine()}), {torch.get_num_threads()} threads"
+    if len(findings.left_out) > most:
+        console.print(f"Left out: {len(findings.left_out) - most} more")

@@ -10,7 +10,11 @@ import numpy as np
 
 from avssl.data import Item
 
-__all__ = ["Fold", "Split", "folds", "guard", "labels_of"]
+__all__ = ["Fold", "Split", "Unscorable", "folds", "guard", "labels_of"]
+
+
+class Unscorable(ValueError):
+    """The labels and splits of the data allow no score, or none that means anything; says why and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,7 @@ def column(items: Sequence[Item], name: str) -> list[str]:
     """A column as text for each item: `label`, `split`, `group`, or any column of the manifest.
 
     Raises:
-        ValueError: no item has it; the message names the columns that there are.
+        Unscorable: no item has it; the message names the columns that there are.
     """
     own = {"label", "split", "group"}
     values = [getattr(i, name) if name in own else i.columns.get(name, "") for i in items]
@@ -51,7 +55,7 @@ def column(items: Sequence[Item], name: str) -> list[str]:
         known = {k for i in items for k, v in i.columns.items() if v} | {
             n for n in own if any(getattr(i, n) for i in items)
         }
-        raise ValueError(f"no item has a {name!r}; the columns are {', '.join(sorted(known - {'path'})) or 'none'}")
+        raise Unscorable(f"no item has a {name!r}; the columns are {', '.join(sorted(known - {'path'})) or 'none'}")
     return values
 
 
@@ -59,12 +63,12 @@ def labels_of(items: Sequence[Item], name: str) -> tuple[np.ndarray, tuple[str, 
     """Class numbers (M,), -1 for items without the label, and the names of the classes in alphabetical order.
 
     Raises:
-        ValueError: there is no such column, or it has fewer than 2 classes.
+        Unscorable: there is no such column, or it has fewer than 2 classes.
     """
     values = column(items, name)
     classes = tuple(sorted({v for v in values if v}))
     if len(classes) < 2:
-        raise ValueError(f"label {name!r} has only the class {classes[0]!r}: there is nothing to tell apart")
+        raise Unscorable(f"label {name!r} has only the class {classes[0]!r}: there is nothing to tell apart")
     number = {c: k for k, c in enumerate(classes)}
     return np.array([number.get(v, -1) for v in values], dtype=np.int64), classes
 
@@ -73,15 +77,15 @@ def folds(items: Sequence[Item], *, split: Split) -> list[Fold]:
     """The folds of an evaluation; several for official folds and for leave-one-group-out, otherwise one.
 
     Raises:
-        ValueError: a part is empty, and which values there are.
+        Unscorable: a part is empty, and which values there are.
     """
     if split.folds and split.group:
-        raise ValueError(f"both folds {split.folds!r} and group {split.group!r}: choose one")
+        raise Unscorable(f"both folds {split.folds!r} and group {split.group!r}: choose one")
     if name := split.folds or split.group:
         values = column(items, name)
         wanted = sorted({v for v in values if v})
         if len(wanted) < 2:
-            raise ValueError(f"column {name!r} has only the value {wanted[0]!r}: nothing can be left out")
+            raise Unscorable(f"column {name!r} has only the value {wanted[0]!r}: nothing can be left out")
         return [
             Fold(
                 name=f"{name} {w}",
@@ -98,7 +102,7 @@ def folds(items: Sequence[Item], *, split: Split) -> list[Fold]:
     for part, name in ((fold.train, split.train), (fold.test, split.test)):
         if not part:
             there = Counter(i.split for i in items)
-            raise ValueError(
+            raise Unscorable(
                 f"no item of split {name!r}; there are {dict(there)}: name the splits, or a column of folds, or a "
                 "column of groups to leave out one at a time"
             )
@@ -111,19 +115,19 @@ def guard(
     """Stop at what would make a score mean nothing; `labels` (M,) are class numbers of all items.
 
     Raises:
-        ValueError: training and test share an item, a file or a group (unless `share`); a class of the test is absent
+        Unscorable: training and test share an item, a file or a group (unless `share`); a class of the test is absent
             in training; training has fewer than 2 classes.
     """
     if both := set(fold.train) & set(fold.test):
-        raise ValueError(f"{fold.name}: {len(both)} items train and test, such as {items[min(both)].path}")
+        raise Unscorable(f"{fold.name}: {len(both)} items train and test, such as {items[min(both)].path}")
     if not share:
         _no_leak(items, fold)
     known = set(labels[list(fold.train)].tolist())
     if len(known) < 2:
-        raise ValueError(f"{fold.name}: the training part has fewer than 2 classes: {[classes[k] for k in known]}")
+        raise Unscorable(f"{fold.name}: the training part has fewer than 2 classes: {[classes[k] for k in known]}")
     if absent := sorted(set(labels[list(fold.test)].tolist()) - known):
         names = ", ".join(repr(classes[k]) for k in absent)
-        raise ValueError(f"{fold.name}: the test has classes that training lacks: {names}; label or split differently")
+        raise Unscorable(f"{fold.name}: the test has classes that training lacks: {names}; label or split differently")
 
 
 def _no_leak(items: Sequence[Item], fold: Fold) -> None:
@@ -132,7 +136,7 @@ def _no_leak(items: Sequence[Item], fold: Fold) -> None:
     for what, shared in (("groups", groups), ("files", files)):
         if shared:
             named = ", ".join(str(s) for s in sorted(shared)[:5]) + (", …" if len(shared) > 5 else "")
-            raise ValueError(
+            raise Unscorable(
                 f"{fold.name}: training and test share {len(shared)} {what}: {named}; this is a leak. Split by {what}, "
                 "or allow it with --split.share-groups"
             )

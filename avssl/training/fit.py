@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from avssl.core import Example, generator
+from avssl.core import Example, MediaError, generator
 from avssl.data import Clips, Loader, announce, epoch_order
 from avssl.encoders import Encoder, save_encoder
 from avssl.tasks import Task
@@ -39,12 +39,15 @@ def fit(
 ) -> Run:
     """Train a task on clips, and leave in the run folder the draws, the metrics, the checkpoints and the encoders.
 
+    The probes are also taken before the first step, of the untrained networks.
+
     Raises:
         MediaError: a file is damaged and `clips.damaged` is "stop".
         ValueError: there are fewer items than a batch has examples.
         FloatingPointError: the loss is not finite.
     """
     clips = replace(clips, seed=run.train.seed)
+    _compare_items(run, clips)
     loop = _Loop(run, task.to(run.device), clips)
     if run.ranks.first:
         write_draws(run.folder, clips)
@@ -56,6 +59,24 @@ def fit(
             )
     run.ranks.wait()
     return run
+
+
+def _compare_items(run: Run, clips: Clips) -> None:
+    """Tell where a run goes on with other items than it began with, since then it is not as if never stopped.
+
+    Raises:
+        ValueError: the ranks have different items.
+    """
+    now = f"{len(clips)} items, {clips.fingerprint}"
+    seen = sorted({said for _, said in run.ranks.together([("", now)])})
+    if len(seen) > 1:
+        raise ValueError(f"the ranks see different data ({'; '.join(seen)}): give all of them the same files")
+    noted = run.folder / "items.txt"
+    if not run.ranks.first:
+        return
+    if run.train.resume and noted.is_file() and (before := noted.read_text()) != now:
+        announce(f"{run.folder} goes on with other data than it began with: {before} then, {now} now", [])
+    noted.write_text(now)
 
 
 @dataclass
@@ -105,12 +126,15 @@ class _Loop:
     def train(self, probes: Sequence[Probe]) -> None:
         train, total = self.train_as, self.train_as.epochs * self.steps_per_epoch
         self.log = Log(self.run, step=self.step)
-        for error in self.clips.unfit if self.step == 0 else ():
+        for error in (*self.clips.rejected, *self.clips.unfit) if self.step == 0 else ():
             self.log.event({"step": 0, "what": "left out", "path": error.path, "why": error.what})
         if (unfit := self.clips.unfit) and self.run.ranks.first:
-            announce(f"{len(unfit)} of {len(unfit) + len(self.clips)} files cannot be cut and are left out:", unfit)
+            what = f"{len(unfit)} of {len(unfit) + len(self.clips)} files cannot be cut and are left out"
+            announce(f"{what} (all are named in {self.run.metrics}):", unfit, most=10)
         try:
             with TrainingProgress(steps=total, done=self.step, shown=self.run.ranks.first) as self.progress:
+                if train.probe_every and total and self.step == 0:
+                    self._probe(probes, epoch=0)
                 while self.step < total:
                     epoch = self.step // self.steps_per_epoch
                     self._epoch(epoch)
@@ -203,9 +227,7 @@ class _Loop:
 
     def _flush(self, loader: Loader) -> None:
         """Bring the numbers of the pending steps from the device, average them over the ranks and write them."""
-        for path, why in self.run.ranks.together([(e.path, e.what) for e in loader.skipped]):
-            self.log.event({"step": self.step - 1, "what": "skipped", "path": path, "why": why})
-            self.progress.skipped(path, why)
+        self._tell_skipped(loader.skipped)
         loader.skipped.clear()
         for pending in self.pending:
             names = sorted(pending.metrics)
@@ -231,9 +253,18 @@ class _Loop:
         self.pending.clear()
         self.log.flush()
 
+    def _tell_skipped(self, skipped: Sequence[MediaError]) -> None:
+        """Log the damaged files of all ranks, once each."""
+        for path, why in dict(self.run.ranks.together([(e.path, e.what) for e in skipped])).items():
+            self.log.event({"step": max(0, self.step - 1), "what": "skipped", "path": path, "why": why})
+            self.progress.skipped(path, why)
+
     def _probe(self, probes: Sequence[Probe], epoch: int) -> None:
         self.task.eval()
-        found = held_out(self.task, self.clips, batch_size=self.micro, device=self.run.device, ranks=self.run.ranks)
+        found, skipped = held_out(
+            self.task, self.clips, batch_size=self.micro, device=self.run.device, ranks=self.run.ranks
+        )
+        self._tell_skipped(skipped)
         if self.run.ranks.first:
             for probe in probes:
                 found += probe(self.task.encoders())
@@ -248,22 +279,27 @@ class _Loop:
 @torch.no_grad()
 def held_out(
     task: Task, clips: Clips, *, batch_size: int, device: torch.device, ranks: Ranks, passes: int = 2
-) -> list[tuple[str, float]]:
-    """The task's own numbers on items that it is not trained on, with the same draws at every call.
+) -> tuple[list[tuple[str, float]], list[MediaError]]:
+    """The task's own numbers on items that it is not trained on, with the same draws at every call; and what of them
+    is damaged.
 
-    All ranks take part, each with as many examples as the others, since a task may gather over them.
+    The draws are those of the last stage of a curriculum. All ranks take part, each with as many examples as the
+    others, since a task may gather over them.
     """
     if clips.held_out is None:
-        return []
+        return [], []
     sums: dict[str, float] = {}
+    count, skipped = 0, []
     positions = _shares(len(clips.held_out), batch_size, ranks)
     for n in range(passes):
-        for batch in Loader(clips.held_out, positions, epoch=_HELD_OUT + n, device=device, keep_size=True):
+        loader = Loader(clips.held_out, positions, epoch=_HELD_OUT + n, device=device, keep_size=ranks.world > 1)
+        for batch in loader:
+            count += len(batch)
             for name, value in task(batch).items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
-    count = passes * sum(len(p) for p in positions)
+        skipped += loader.skipped
     means = ranks.mean(torch.tensor([total / count for total in sums.values()], device=device)).tolist()
-    return [(f"held-out {name}", value) for name, value in zip(sums, means, strict=True)]
+    return [(f"held-out {name}", value) for name, value in zip(sums, means, strict=True)], skipped
 
 
 def _shares(items: int, batch_size: int, ranks: Ranks) -> list[range]:

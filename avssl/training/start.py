@@ -23,7 +23,7 @@ from avssl.data import View
 from avssl.training.choice import Train
 from avssl.training.ranks import Ranks, join
 
-__all__ = ["Run", "device_type", "start"]
+__all__ = ["Run", "device_type", "hardware", "start"]
 
 
 class HasTrain(Protocol):
@@ -73,6 +73,7 @@ def start(config: HasTrain) -> Run:
     )
     if ranks.first:
         _prepare(run, config)
+        Console().print(f"Run folder {folder}", highlight=False, markup=False, soft_wrap=True)
     ranks.wait()
     return run
 
@@ -118,7 +119,7 @@ def _prepare(run: Run, config: HasTrain) -> None:
         "avssl": avssl.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "hardware": _hardware(run),
+        "hardware": hardware(run.device, ranks=run.ranks.world),
         "ranks": run.ranks.world,
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
@@ -166,9 +167,10 @@ def _matters(choice: str) -> bool:
     }
 
 
-def _hardware(run: Run) -> str:
-    if run.device.type == "cuda":
-        return f"{run.ranks.world} × {torch.cuda.get_device_name(run.device)}"
+def hardware(device: torch.device | str, *, ranks: int = 1) -> str:
+    """What is computed on, in words."""
+    if torch.device(device).type == "cuda":
+        return f"{ranks} × {torch.cuda.get_device_name(device)}"
     return f"{os.cpu_count()} CPU cores ({platform.machine()}), {torch.get_num_threads()} threads"
 
 
