@@ -21,7 +21,8 @@ class Config(View):
     frames: int = 1
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=lambda: Train(epochs=30))
-    encoder: VideoNet | SoundNet = VideoNet.tiny_r2plus1d
+    encoder: VideoNet | SoundNet = VideoNet.tiny_r2plus1d_gn
+    """Of group normalisation: a batch's statistics would tell positives from the queue, whose keys have others."""
     temperature: float = 0.1
     queue: int = 1024
     """Keys that the queue holds."""
@@ -33,7 +34,7 @@ class Config(View):
 
 PAPER = Config(
     size=224,
-    encoder=VideoNet.resnet50,
+    encoder=VideoNet.resnet50_gn,  # in the paper batch normalisation, shuffled among GPUs so as not to tell
     temperature=0.2,
     queue=65536,
     momentum=0.999,
@@ -47,7 +48,7 @@ def main(c: Config) -> Run:
     sampler = c.cut(RandomClips(n=2))
     transform = contrastive_views(c.size, strength=0.5, blur=c.blur)
     encoder = c.encoder.build(sample_rate=c.sample_rate)
-    projector, negatives = Projector(encoder.dim, 128), Queue(c.queue)
+    projector, negatives = Projector(encoder.dim, 128, norm="none"), Queue(c.queue)
     criterion, target = InfoNCE(c.temperature), Momentum(c.momentum)
     task = Contrast(encoder, projector, criterion=criterion, negatives=negatives, target=target)
     fit(run, task, c.data.clips(sampler, transform), probes=probes(c.data, c))

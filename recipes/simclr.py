@@ -1,7 +1,9 @@
 """SimCLR: which two views come from the same example?  Chen et al., ICML 2020, arXiv:2002.05709.
 
-With `--frames 16` it is CVRL, Qian et al., CVPR 2021, arXiv:2008.03800; with `--sound 2 --encoder tiny_sound` on sound
-files the views are stretches of sound.
+CVRL, Qian et al., CVPR 2021, arXiv:2008.03800, is `--preset paper --frames 16 --step 2 --encoder r3d_50 --smallest 0.3
+--hidden 3 --train.optimizer sgd --train.lr 0.32 --train.batch-size 1024 --train.epochs 200 --train.warmup 5`, but for
+its aspects of 1/2 to 2, and its blur and solarisation of one view more than of the other. With `--sound 2 --encoder
+tiny_sound` on sound files the views are stretches of sound.
 
     python recipes/simclr.py --data.root ~/pictures --train.epochs 200
 """
@@ -30,6 +32,8 @@ class Config(View):
     """Smallest share of the frame that a crop may have."""
     blur: float = 0.0
     """Probability of blurring a view; small pictures need none."""
+    hidden: int = 1
+    """Hidden layers of the projection, as wide as the features."""
 
 
 PAPER = Config(
@@ -37,7 +41,7 @@ PAPER = Config(
     encoder=VideoNet.resnet50,
     smallest=0.08,
     blur=0.5,
-    train=Train(optimizer="sgd", lr=4.8, weight_decay=1e-6, batch_size=4096, epochs=100, warmup=10),
+    train=Train(optimizer="lars", lr=4.8, weight_decay=1e-6, batch_size=4096, epochs=100, warmup=10),
 )
 
 
@@ -46,7 +50,7 @@ def main(c: Config) -> Run:
     sampler = c.cut(RandomClips(n=2))
     transform = contrastive_views(c.size, smallest=c.smallest, blur=c.blur)
     encoder = c.encoder.build(sample_rate=c.sample_rate)
-    task = Contrast(encoder, Projector(encoder.dim, 128), criterion=InfoNCE(c.temperature))
+    task = Contrast(encoder, Projector(encoder.dim, 128, layers=c.hidden + 1), criterion=InfoNCE(c.temperature))
     fit(run, task, c.data.clips(sampler, transform), probes=probes(c.data, c))
     return transfer(run, task.encoders(), c.data, c)
 

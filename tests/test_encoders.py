@@ -17,6 +17,7 @@ FRAME: dict[str, tuple[Callable[[], Encoder], int]] = {
     "resnet50": (zoo.resnet50, 2048),
     "alexnet": (lambda: zoo.alexnet(last="fc6", width=0.25), 4096),
     "alexnet local": (lambda: zoo.alexnet(last="pool5", norm="local"), 256),
+    "alexnet without groups": (lambda: zoo.alexnet(last="pool5", groups=1, channels=(8, 16, 24, 16, 8), padding=2), 8),
     "alexnet local and batch": (lambda: zoo.alexnet(last="pool5", norm="local and batch"), 256),
     "tiny_resnet": (zoo.tiny_resnet, 128),
 }
@@ -24,6 +25,7 @@ CLIP: dict[str, tuple[Callable[[], Encoder], int]] = {
     "r3d_18": (zoo.r3d_18, 512),
     "mc3_18": (zoo.mc3_18, 512),
     "r2plus1d_18": (zoo.r2plus1d_18, 512),
+    "r3d_50": (zoo.r3d_50, 2048),
     "r3d_10": (zoo.r3d_10, 512),
     "r2plus1d_10": (zoo.r2plus1d_10, 512),
     "s3d": (zoo.s3d, 1024),
@@ -35,6 +37,7 @@ SOUND: dict[str, tuple[Callable[[], Encoder], int]] = {
     "sound_resnet18": (zoo.sound_resnet18, 512),
     "sound_vgg": (zoo.sound_vgg, 128),
     "tiny_sound": (zoo.tiny_sound, 128),
+    "tiny_sound group": (lambda: zoo.tiny_sound(norm="group", width=8), 64),
     "sound_vgg 8 kHz": (lambda: zoo.sound_vgg(sample_rate=8000, n_mels=32, hop=0.02, width=8), 64),
 }
 
@@ -105,10 +108,71 @@ def test_motion_is_seen_by_clip_networks_only() -> None:
         assert (three(x) - three(shuffled)).abs().max() > 1e-3
 
 
-def test_group_normalisation_keeps_clips_apart() -> None:
-    encoder = zoo.tiny_r2plus1d(norm="group").train()
-    x = torch.rand(3, 4, 3, 32, 32)
-    torch.testing.assert_close(encoder(x)[:1], encoder(x[:1]), rtol=1e-4, atol=1e-5)
+GROUPED = [n for n in (*zoo.VideoNet, *zoo.SoundNet) if n.name.endswith("_gn")]
+
+
+@pytest.mark.parametrize("net", GROUPED, ids=lambda n: n.name)
+def test_group_normalisation_keeps_clips_apart(net: zoo.VideoNet | zoo.SoundNet) -> None:
+    encoder = net.build().train()
+    x = torch.rand(3, 4, 3, 32, 32) if encoder.modality == "video" else torch.randn(3, 1, 4000)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(x)[:1], encoder(x[:1]), rtol=1e-3, atol=1e-4)
+    assert not [m for m in encoder.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+
+
+# The arguments of each member that is not simply the constructor of its name.
+MEMBERS: dict[zoo.VideoNet | zoo.SoundNet, tuple[str, dict[str, object]]] = {
+    # shared dossier video_audio.md 2.2: batch normalisation after conv3 to fc7, local after the others, dropout 0.5
+    zoo.VideoNet.caffenet: (
+        "alexnet",
+        {"norm": "local and batch", "last": "fc7", "groups": 2, "channels": [96, 256, 384, 384, 256], "dropout": 0.5},
+    ),
+    # image.md 3.14 and 4.1: batch normalisation after every layer, no groups, 64 … 256 channels
+    zoo.VideoNet.alexnet_rotnet: (
+        "alexnet",
+        {"norm": "batch", "last": "fc7", "groups": 1, "channels": [64, 192, 384, 256, 256], "dropout": 0.0},
+    ),
+    zoo.SoundNet.sound_vgg_64: ("sound_vgg", {"width": 64}),  # video_audio.md 3.4: 512 features
+    zoo.VideoNet.tiny_r2plus1d_gn: ("tiny_r2plus1d", {"norm": "group"}),
+    zoo.VideoNet.tiny_resnet_gn: ("tiny_resnet", {"norm": "group"}),
+    zoo.VideoNet.resnet18_gn: ("resnet18", {"norm": "group"}),
+    zoo.VideoNet.resnet50_gn: ("resnet50", {"norm": "group"}),
+    zoo.SoundNet.tiny_sound_gn: ("tiny_sound", {"norm": "group"}),
+}
+
+
+@pytest.mark.parametrize("net", [*zoo.VideoNet, *zoo.SoundNet], ids=lambda n: n.name)
+def test_every_choice_is_the_network_that_its_name_says(net: zoo.VideoNet | zoo.SoundNet) -> None:
+    constructor, wanted = MEMBERS.get(net, (net.name, {}))
+    origin = net.build().origin
+    assert origin.constructor.rpartition(".")[2] == constructor
+    assert {name: origin.arguments[name] for name in wanted} == wanted
+    assert net in MEMBERS or origin == getattr(zoo, constructor)().origin
+
+
+def test_alexnets_of_the_papers_see_their_pictures_whole() -> None:
+    for net, side, widths in (
+        (zoo.VideoNet.caffenet, 227, [96, 256, 384, 384, 256, 256, 4096, 4096]),
+        (zoo.VideoNet.alexnet_rotnet, 224, [64, 192, 384, 256, 256, 256, 4096, 4096]),
+    ):
+        encoder = net.build().eval()
+        with torch.no_grad():
+            maps = encoder.features(torch.rand(1, 1, 3, side, side), encoder.taps)
+        assert [m.shape[1] for m in maps.values()] == widths
+        assert [m.shape[-1] for m in maps.values()] == [55, 27, 13, 13, 13, 6, 1, 1]
+
+
+def test_the_clip_network_of_cvrl_sees_time_where_it_says() -> None:
+    net = zoo.r3d_50().net
+    spans = {name: m.kernel_size[0] for name, m in net.named_modules() if isinstance(m, torch.nn.Conv3d)}
+    assert spans.pop("conv1") == 5
+    assert {n for n, span in spans.items() if span == 3} == {
+        f"layer{i}.{k}.conv1" for i, blocks in ((3, 6), (4, 3)) for k in range(blocks)
+    }
+    assert set(spans.values()) == {1, 3}
+    maps = zoo.r3d_50().eval().features(torch.rand(1, 8, 3, 64, 64), ["stem", "layer4"])
+    assert maps["stem"].shape == (1, 64, 4, 16, 16)
+    assert maps["layer4"].shape == (1, 2048, 4, 2, 2)
 
 
 def test_factored_convolutions_equal_three_dimensional_ones() -> None:
@@ -145,6 +209,8 @@ def test_errors_name_the_value() -> None:
         encoder.features(frames(), ["stage9"])
     with pytest.raises(ValueError, match=r"\(2, 3, 32, 32\)"):
         encoder(torch.rand(2, 3, 32, 32))
+    with pytest.raises(ValueError, match=r"channels \(1, 2\)"):
+        zoo.alexnet(channels=(1, 2))
     with pytest.raises(ValueError, match="width 12"):
         zoo.tiny_r2plus1d(width=12)
     with pytest.raises(ValueError, match="n_mels 8"):

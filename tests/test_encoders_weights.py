@@ -27,7 +27,9 @@ MAKERS: dict[str, Callable[[], Encoder]] = {
     "s3d": zoo.s3d,
     "c3d": lambda: zoo.c3d(width=8),
     "resnet18": lambda: zoo.resnet18(norm="group", stem="small"),
-    "alexnet": lambda: zoo.alexnet(norm="local", last="pool5", width=0.25, groups=1),
+    "alexnet": lambda: zoo.alexnet(
+        norm="local", last="pool5", width=0.25, groups=1, channels=(64, 192, 384, 256, 256), padding=2
+    ),
     "sound_vgg": lambda: zoo.sound_vgg(sample_rate=8000, n_mels=32, width=8),
     "tiny_sound": lambda: zoo.tiny_sound(n_mels=32),
     "sound_resnet18": lambda: zoo.sound_resnet18(n_mels=32),

@@ -3,18 +3,25 @@
 import importlib.util
 import json
 import math
+import re
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from avssl.cli import cli
 from avssl.data import Data
+from avssl.encoders import Projector, SoundNet, VideoNet
 from avssl.media.toybox import Toybox
-from avssl.training import Run, Train
+from avssl.tasks import Contrast, Task
+from avssl.training import Ranks, Run, Train
+from avssl.training.schedules import rate
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.py"))
 
@@ -66,12 +73,278 @@ def test_a_recipe_trains_and_transfers(
     assert (run.folder / "encoder.safetensors").exists()
 
 
+Numbers = dict[str, Any]
+
+# What the papers say, as the project's dossiers have it (shared/methods, by file and section). What a preset has in
+# another way than its paper is told beside PAPER in the recipe.
+PAPERS: dict[str, tuple[Numbers, Numbers]] = {
+    "shuffle_and_learn": (  # video_audio.md 2.2
+        {
+            "size": 227,
+            "encoder": VideoNet.caffenet,
+            "longest": 60 / 25,  # frames of UCF101
+            "shortest": 15 / 25,
+            "positives": 0.25,
+        },
+        {
+            "optimizer": "sgd",
+            "nesterov": False,
+            "lr": 1e-3,
+            "weight_decay": 5e-4,
+            "batch_size": 128,
+            "schedule": "steps",
+            "milestones": (1080,),
+            "epochs": 1350,
+            "gamma": 0.1,
+        },
+    ),
+    "vcop": (  # video_audio.md 2.5
+        {"frames": 16, "step": 1, "size": 112, "clips": 3, "gap": 8, "encoder": VideoNet.r2plus1d_10},
+        {
+            "optimizer": "sgd",
+            "nesterov": False,
+            "lr": 1e-3,
+            "weight_decay": 5e-4,
+            "batch_size": 8,
+            "schedule": "constant",
+            "epochs": 300,
+        },
+    ),
+    "pace": (  # video_audio.md 2.9
+        {
+            "frames": 16,
+            "step": 1,
+            "size": 112,
+            "paces": (1, 2, 3, 4),
+            "jitter": "frame",
+            "encoder": VideoNet.r2plus1d_10,
+        },
+        {
+            "optimizer": "sgd",
+            "nesterov": False,
+            "lr": 1e-3,
+            "weight_decay": 5e-3,
+            "batch_size": 30,
+            "schedule": "steps",
+            "milestones": (60, 120),
+            "epochs": 180,
+            "gamma": 0.1,
+        },
+    ),
+    "multisensory": (  # video_audio.md 3.2
+        {
+            "frames": 125,
+            "step": 1,
+            "rate": 29.97,
+            "size": 224,
+            "sound": 4.2,
+            "sample_rate": 21000,
+            "shift": 2.2,
+            "encoder": VideoNet.r3d_18,
+            "sound_encoder": SoundNet.sound_resnet18,
+        },
+        {
+            "optimizer": "sgd",
+            "nesterov": False,
+            "lr": 1e-2,
+            "weight_decay": 1e-5,
+            "clip_norm": 5.0,
+            "batch_size": 5,
+            "schedule": "constant",
+        },
+    ),
+    "avts": (  # video_audio.md 3.4
+        {
+            "frames": 25,
+            "step": 1,
+            "rate": 30.0,
+            "size": 224,
+            "sound": 1.0,
+            "shift": 0.5,
+            "hard_from": 50,
+            "encoder": VideoNet.mc3_18,
+            "sound_encoder": SoundNet.sound_vgg_64,
+        },
+        {"optimizer": "sgd", "nesterov": False, "epochs": 90},
+    ),
+    "rotnet": (  # image.md 3.14
+        {"frames": 1, "size": 224, "encoder": VideoNet.alexnet_rotnet, "hidden": None},
+        {
+            "optimizer": "sgd",
+            "nesterov": True,
+            "lr": 1e-2,
+            "weight_decay": 5e-4,
+            "batch_size": 192,
+            "schedule": "steps",
+            "milestones": (15, 30, 45),
+            "epochs": 50,
+            "gamma": 0.1,
+        },
+    ),
+    "simclr": (  # image.md 3.20; the rate is 0.3 for each 256 examples
+        {
+            "frames": 1,
+            "size": 224,
+            "encoder": VideoNet.resnet50,
+            "temperature": 0.1,
+            "smallest": 0.08,
+            "blur": 0.5,
+            "hidden": 1,
+        },
+        {
+            "optimizer": "lars",
+            "lr": 0.3 * 4096 / 256,
+            "weight_decay": 1e-6,
+            "batch_size": 4096,
+            "schedule": "cosine",
+            "warmup": 10,
+            "epochs": 100,
+        },
+    ),
+    "moco": (  # image.md 3.21; group normalisation for the shuffled one: 8.9
+        {
+            "frames": 1,
+            "size": 224,
+            "encoder": VideoNet.resnet50_gn,
+            "temperature": 0.2,
+            "queue": 65536,
+            "momentum": 0.999,
+            "blur": 0.5,
+        },
+        {
+            "optimizer": "sgd",
+            "nesterov": False,
+            "lr": 0.03,
+            "weight_decay": 1e-4,
+            "batch_size": 256,
+            "schedule": "cosine",
+            "warmup": 0,
+            "epochs": 200,
+        },
+    ),
+}
+
+# The second paper of a recipe, whose flags its docstring gives.
+SECOND_PAPERS: dict[str, tuple[Numbers, Numbers]] = {
+    "rotnet": (  # 3D-RotNet, video_audio.md 2.8
+        {"frames": 16, "step": 2, "size": 112, "encoder": VideoNet.r3d_18, "hidden": 64},
+        {"optimizer": "sgd", "nesterov": False, "lr": 0.1, "weight_decay": 1e-3, "batch_size": 32},
+    ),
+    "simclr": (  # CVRL, video_audio.md 2.17
+        {
+            "frames": 16,
+            "step": 2,
+            "size": 224,
+            "encoder": VideoNet.r3d_50,
+            "temperature": 0.1,
+            "smallest": 0.3,
+            "hidden": 3,
+        },
+        {
+            "optimizer": "sgd",
+            "nesterov": False,
+            "lr": 0.32,
+            "weight_decay": 1e-6,
+            "batch_size": 1024,
+            "schedule": "cosine",
+            "warmup": 5,
+            "epochs": 200,
+        },
+    ),
+}
+
+
+def chosen(module: ModuleType, monkeypatch: pytest.MonkeyPatch, *flags: str) -> Any:
+    """What a recipe is called with, given flags."""
+    seen: list[Any] = []
+
+    def main(c: Any) -> Run:
+        seen.append(c)
+        # not the first rank: there is no run to write a page of
+        return Run(folder=Path(), train=c.train, device=torch.device("cpu"), ranks=Ranks(rank=1))
+
+    main.__module__ = module.__name__
+    monkeypatch.setattr(sys, "argv", ["recipe.py", *flags])
+    cli(main, module.Config, paper=module.PAPER)
+    return seen[0]
+
+
+def have(config: Any, paper: tuple[Numbers, Numbers]) -> None:
+    """Fail where a configuration differs from a paper."""
+    own, train = paper
+    assert {name: getattr(config, name) for name in own} == own
+    found = {name: getattr(config.train, name) for name in train}
+    assert found == {name: pytest.approx(n) if isinstance(n, float) else n for name, n in train.items()}
+
+
+def test_every_paper_preset_is_in_the_table() -> None:
+    assert set(PAPERS) == {p.stem for p in RECIPES}
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
-def test_the_paper_preset_can_be_built(path: Path) -> None:
+def test_the_paper_preset_has_the_papers_numbers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = load(path)
-    assert module.PAPER.train.epochs >= 18
-    assert module.PAPER.size >= 112
-    assert module.PAPER.encoder.build().dim >= 512
+    have(module.PAPER, PAPERS[path.stem])
+    have(chosen(module, monkeypatch, "--preset", "paper"), PAPERS[path.stem])
+
+
+@pytest.mark.parametrize("name", SECOND_PAPERS)
+def test_the_flags_of_a_second_paper_have_its_numbers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load(next(p for p in RECIPES if p.stem == name))
+    (flags,) = re.findall(r"`(--preset paper [^`]+)`", str(module.__doc__))
+    have(chosen(module, monkeypatch, *flags.split()), SECOND_PAPERS[name])
+
+
+def test_pixels_that_the_crop_is_cut_from_are_the_papers() -> None:
+    sides = {p.stem: load(p).PAPER.short_side for p in RECIPES}
+    # video_audio.md 2.5 (128 × 171) and 3.2 (256); Shuffle & Learn has 256 (2.2), as its recipe tells
+    assert sides["vcop"] == sides["pace"] == 128
+    assert sides["multisensory"] == sides["avts"] == sides["rotnet"] == 256
+    assert sides["shuffle_and_learn"] == 259
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_schedule_and_optimizer_of_a_paper_can_be_changed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = ["--preset", "paper", "--train.schedule", "cosine", "--train.optimizer", "adamw"]
+    c = chosen(load(path), monkeypatch, *flags)
+    assert (c.train.schedule, c.train.optimizer) == ("cosine", "adamw")
+    assert [rate(c.train, e) for e in (c.train.warmup, c.train.epochs)] == pytest.approx([c.train.lr, 0])
+
+
+TaskOf = Callable[[ModuleType, Any], Task]
+
+
+@pytest.fixture
+def task_of(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskOf:
+    """The task that a recipe makes of the encoders in a configuration; it is not trained."""
+
+    def build(module: ModuleType, config: Any) -> Task:
+        seen: list[Task] = []
+        monkeypatch.setenv("AVSSL_CACHE", str(cache))
+        monkeypatch.setattr(module, "fit", lambda run, task, clips, probes: seen.append(task))
+        monkeypatch.setattr(module, "transfer", lambda *_: None)
+        encoders = {n: getattr(config, n) for n in ("encoder", "sound_encoder") if hasattr(config, n)}
+        name = module.__name__.removeprefix("recipe_")
+        module.main(replace(small(module, name, tmp_path / str(len(list(tmp_path.iterdir())))), **encoders))
+        return seen[0]
+
+    return build
+
+
+@pytest.mark.parametrize("preset", ["laptop", "paper"])
+def test_moco_cannot_tell_its_positives_by_the_statistics_of_their_batch(preset: str, task_of: TaskOf) -> None:
+    module = load(next(p for p in RECIPES if p.stem == "moco"))
+    task = task_of(module, module.PAPER if preset == "paper" else module.Config())
+    assert not [m for m in task.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
+
+@pytest.mark.parametrize(("preset", "wide"), [("laptop", 128), ("paper", 512)])
+def test_embeddings_of_avts_are_as_wide_as_in_the_paper(preset: str, wide: int, task_of: TaskOf) -> None:
+    module = load(next(p for p in RECIPES if p.stem == "avts"))
+    task = task_of(module, module.PAPER if preset == "paper" else module.Config())
+    assert isinstance(task, Contrast)
+    heads = [m for m in task.online.modules() if isinstance(m, Projector)]
+    assert [list(h.parameters())[-1].shape[0] for h in heads] == [wide, wide]  # video_audio.md 3.4
 
 
 def test_the_command_line_takes_presets_and_flags(

@@ -4,7 +4,7 @@ from avssl.data.choice import Data
 from avssl.data.clips import Clips, collate
 from avssl.data.items import Catalogue, Entry, Item, entries
 from avssl.data.loader import Loader, batches, epoch_order
-from avssl.data.scan import Damaged, announce, cache_folder, catalogue
+from avssl.data.scan import Damaged, announce, catalogue
 from avssl.data.view import View
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "View",
     "announce",
     "batches",
-    "cache_folder",
     "catalogue",
     "collate",
     "entries",

@@ -18,17 +18,13 @@ from rich.progress import track
 from avssl.core import MediaError, MediaInfo
 from avssl.data.items import Catalogue, Entry, Item, entries
 from avssl.media import probe
+from avssl.media.toybox import cache_root
 
-__all__ = ["Damaged", "announce", "cache_folder", "catalogue"]
+__all__ = ["Damaged", "announce", "catalogue"]
 
 Damaged = Literal["skip", "stop"]
 
 _VERSION = 3  # of the cache file: raise it when MediaInfo, or what `probe` says, changes
-
-
-def cache_folder() -> Path:
-    """Where avssl keeps what it can make again: $AVSSL_CACHE, else ~/.cache/avssl."""
-    return Path(os.environ.get("AVSSL_CACHE") or Path.home() / ".cache" / "avssl")
 
 
 def catalogue(source: Path, *, damaged: Damaged = "skip", workers: int = 4) -> Catalogue:
@@ -136,7 +132,7 @@ def _look(source: Path, paths: list[Path], *, workers: int) -> dict[Path, MediaI
     unique = list(dict.fromkeys(paths))
     stamps = {p: _Stamp.of(p) for p in unique}
     name = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
-    cache_file = cache_folder() / "scan" / f"{name}.json"
+    cache_file = cache_root() / "scan" / f"{name}.json"
     cached = _load(cache_file)
     known: dict[Path, MediaInfo | MediaError] = {}
     for p in unique:

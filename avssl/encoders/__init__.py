@@ -2,7 +2,7 @@
 
 from avssl.encoders.base import ClipEncoder, Encoder, FrameEncoder, Modality, Origin, Trunk
 from avssl.encoders.choice import SoundNet, VideoNet
-from avssl.encoders.clip import c3d, mc3_18, r2plus1d_10, r2plus1d_18, r3d_10, r3d_18, s3d
+from avssl.encoders.clip import c3d, mc3_18, r2plus1d_10, r2plus1d_18, r3d_10, r3d_18, r3d_50, s3d
 from avssl.encoders.frame import alexnet, resnet18, resnet50
 from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, Projector
 from avssl.encoders.sound import LogMel, SoundEncoder, sound_resnet18, sound_vgg, tiny_sound
@@ -44,6 +44,7 @@ __all__ = [
     "r2plus1d_18",
     "r3d_10",
     "r3d_18",
+    "r3d_50",
     "reinitialised",
     "resnet18",
     "resnet50",

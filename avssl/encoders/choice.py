@@ -1,8 +1,9 @@
-"""The zoo as choices for a command line: each member is one of the constructors."""
+"""The zoo as choices for a command line: each member is one of the constructors, or one with a paper's arguments."""
 
 from __future__ import annotations
 
 from enum import Enum, member
+from functools import partial
 
 from avssl.encoders import clip, frame, sound, tiny
 from avssl.encoders.base import Encoder
@@ -11,20 +12,29 @@ __all__ = ["SoundNet", "VideoNet"]
 
 
 class VideoNet(Enum):
-    """An encoder of clips or, frame by frame, of pictures."""
+    """An encoder of clips or, frame by frame, of pictures; _gn: with group normalisation, which keeps clips apart."""
 
     tiny_r2plus1d = member(tiny.tiny_r2plus1d)
+    tiny_r2plus1d_gn = member(partial(tiny.tiny_r2plus1d, norm="group"))
     tiny_resnet = member(tiny.tiny_resnet)
+    tiny_resnet_gn = member(partial(tiny.tiny_resnet, norm="group"))
     c3d = member(clip.c3d)
     r3d_10 = member(clip.r3d_10)
     r2plus1d_10 = member(clip.r2plus1d_10)
     r3d_18 = member(clip.r3d_18)
+    r3d_50 = member(clip.r3d_50)
     r2plus1d_18 = member(clip.r2plus1d_18)
     mc3_18 = member(clip.mc3_18)
     s3d = member(clip.s3d)
     alexnet = member(frame.alexnet)
+    # of Shuffle & Learn
+    caffenet = member(partial(frame.alexnet, norm="local and batch", dropout=0.5))
+    # of RotNet
+    alexnet_rotnet = member(partial(frame.alexnet, groups=1, channels=(64, 192, 384, 256, 256), padding=2))
     resnet18 = member(frame.resnet18)
+    resnet18_gn = member(partial(frame.resnet18, norm="group"))
     resnet50 = member(frame.resnet50)
+    resnet50_gn = member(partial(frame.resnet50, norm="group"))
 
     def build(self, *, sample_rate: int = 16000) -> Encoder:
         """A new encoder with weights drawn from torch's generator; it hears nothing, whatever the rate of the sound."""
@@ -33,10 +43,13 @@ class VideoNet(Enum):
 
 
 class SoundNet(Enum):
-    """An encoder of sound."""
+    """An encoder of sound; _gn: with group normalisation, which keeps clips apart."""
 
     tiny_sound = member(sound.tiny_sound)
+    tiny_sound_gn = member(partial(sound.tiny_sound, norm="group"))
     sound_vgg = member(sound.sound_vgg)
+    # as wide as in AVTS and L3
+    sound_vgg_64 = member(partial(sound.sound_vgg, width=64))
     sound_resnet18 = member(sound.sound_resnet18)
 
     def build(self, *, sample_rate: int = 16000) -> Encoder:

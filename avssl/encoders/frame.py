@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torchvision
 from torch import Tensor, nn
 
-from avssl.encoders.base import IMAGENET_MEAN, IMAGENET_STD, FrameEncoder, Origin, Trunk
+from avssl.encoders.base import IMAGENET_MEAN, IMAGENET_STD, FrameEncoder, Json, Origin, Trunk
 from avssl.encoders.tiny import Norm, initialise, norm_layer
 
 __all__ = ["alexnet", "resnet18", "resnet50"]
@@ -71,9 +71,11 @@ class _Grid(nn.AdaptiveAvgPool2d):
         return x if x.shape[-2:] == (6, 6) else super().forward(x)
 
 
-def _convolution(wide: int, out: int, kernel: int, *, stride: int = 1, groups: int = 1, norm: bool) -> nn.Sequential:
-    padding = 0 if stride > 1 else kernel // 2
-    layer: list[nn.Module] = [nn.Conv2d(wide, out, kernel, stride, padding, groups=groups, bias=not norm)]
+def _convolution(
+    wide: int, out: int, kernel: int, *, stride: int = 1, padding: int | None = None, groups: int = 1, norm: bool
+) -> nn.Sequential:
+    around = kernel // 2 if padding is None else padding
+    layer: list[nn.Module] = [nn.Conv2d(wide, out, kernel, stride, around, groups=groups, bias=not norm)]
     if norm:
         layer.append(nn.BatchNorm2d(out))
     return nn.Sequential(*layer, nn.ReLU(inplace=True))
@@ -87,31 +89,42 @@ def _full(wide: int, kernel: int, *, norm: bool, dropout: float) -> nn.Sequentia
 
 
 def alexnet(
-    *, norm: AlexNorm = "batch", last: Last = "fc7", groups: int = 2, width: float = 1.0, dropout: float = 0.0
+    *,
+    norm: AlexNorm = "batch",
+    last: Last = "fc7",
+    groups: int = 2,
+    channels: Sequence[int] = (96, 256, 384, 384, 256),
+    width: float = 1.0,
+    padding: int = 0,
+    dropout: float = 0.0,
 ) -> FrameEncoder:
     """AlexNet in the order of CaffeNet, for pictures of 227 pixels (of 67 at least): Krizhevsky et al., NIPS 2012.
 
     `norm` "batch" normalises after every layer, as RotNet does (Gidaris et al., ICLR 2018, arXiv:1803.07728); "local"
     is the original; "local and batch" has local normalisation after the first two layers and batch normalisation after
     the others, as Shuffle & Learn does (Misra et al., ECCV 2016, arXiv:1603.08561). `last` is the layer that gives the
-    features: pool5 (D = 256), fc6 or fc7 (D = 4096). `width` multiplies the channels of the convolutions. `groups`
-    divides conv2, conv4 and conv5.
+    features: pool5 (D = 256), fc6 or fc7 (D = 4096). `groups` divides conv2, conv4 and conv5. `channels` are those of
+    the five convolutions, and `width` multiplies them. `padding` is that of conv1, in pixels: 0 for pictures of 227, 2
+    for those of 224. `dropout` follows fc6 and fc7. RotNet has no groups, channels (64, 192, 384, 256, 256) and
+    padding 2.
 
     Raises:
-        ValueError: `norm` or `last` is unknown.
+        ValueError: `norm` or `last` is unknown, or `channels` are not five.
     """
     if norm not in {"batch", "local", "local and batch"}:
         raise ValueError(f"norm {norm!r}: must be 'batch', 'local' or 'local and batch'")
     if last not in {"pool5", "fc6", "fc7"}:
         raise ValueError(f"last {last!r}: must be 'pool5', 'fc6' or 'fc7'")
+    if len(channels) != 5:
+        raise ValueError(f"channels {tuple(channels)}: must be five, one number for each convolution")
     early, late, local = norm == "batch", norm != "local", norm != "batch"
-    a, b, c, d = (round(width * channels) for channels in (96, 256, 384, 256))
+    a, b, c, d, e = (round(width * n) for n in channels)
     net = nn.Module()
-    net.add_module("conv1", _convolution(3, a, 11, stride=4, norm=early))
+    net.add_module("conv1", _convolution(3, a, 11, stride=4, padding=padding, norm=early))
     net.add_module("conv2", _convolution(a, b, 5, groups=groups, norm=early))
     net.add_module("conv3", _convolution(b, c, 3, norm=late))
-    net.add_module("conv4", _convolution(c, c, 3, groups=groups, norm=late))
-    net.add_module("conv5", _convolution(c, d, 3, groups=groups, norm=late))
+    net.add_module("conv4", _convolution(c, d, 3, groups=groups, norm=late))
+    net.add_module("conv5", _convolution(d, e, 3, groups=groups, norm=late))
     net.add_module("pool", nn.MaxPool2d(3, 2, ceil_mode=True))
     net.add_module("norm", _LocalNorm() if local else nn.Identity())
     stages = {
@@ -124,12 +137,13 @@ def alexnet(
     }
     if last != "pool5":
         net.add_module("grid", _Grid())
-        net.add_module("fc6", _full(d, 6, norm=late, dropout=dropout))
+        net.add_module("fc6", _full(e, 6, norm=late, dropout=dropout))
         stages["fc6"] = ("grid", "fc6")
     if last == "fc7":
         net.add_module("fc7", _full(4096, 1, norm=late, dropout=dropout))
         stages["fc7"] = ("fc7",)
     initialise(net)
-    trunk = Trunk(net=net, stages=stages, dim=d if last == "pool5" else 4096)
-    arguments = {"norm": norm, "last": last, "groups": groups, "width": width, "dropout": dropout}
+    trunk = Trunk(net=net, stages=stages, dim=e if last == "pool5" else 4096)
+    arguments: dict[str, Json] = {"norm": norm, "last": last, "groups": groups, "channels": list(channels)}
+    arguments |= {"width": width, "padding": padding, "dropout": dropout}
     return FrameEncoder(trunk, origin=Origin.of(alexnet, arguments), mean=IMAGENET_MEAN, std=IMAGENET_STD)

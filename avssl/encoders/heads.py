@@ -146,7 +146,8 @@ class Projector(nn.Module):
     """The MLP between features and the loss, (…, D) → (…, out), of `layers` linear layers.
 
     SimCLR: Chen et al., ICML 2020, arXiv:2002.05709, section 2.1. `norm` "batch" normalises after every linear layer
-    but the last, over all leading dimensions; `layers` 1 is the linear one of MoCo v1.
+    but the last, over all leading dimensions; "none" is MoCo v2's head (Chen et al., 2020, arXiv:2003.04297), and
+    `layers` 1 the linear one of MoCo v1.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor, nn
 
 from avssl.encoders.base import Encoder, Json, Modality, Origin, Trunk
-from avssl.encoders.tiny import initialise
+from avssl.encoders.tiny import Norm, initialise, norm_layer
 
 __all__ = ["LogMel", "SoundEncoder", "sound_resnet18", "sound_vgg", "tiny_sound"]
 
@@ -104,19 +104,23 @@ def sound_vgg(*, sample_rate: int = 16000, n_mels: int = 64, hop: float = 0.01, 
     return _of_four_blocks(net, Origin.of(sound_vgg, arguments), sample_rate=sample_rate, n_mels=n_mels, hop=hop)
 
 
-def tiny_sound(*, sample_rate: int = 16000, n_mels: int = 64, hop: float = 0.01, width: int = 16) -> SoundEncoder:
-    """Four strided convolutions with batch normalisation for laptops, D = 8·width; a step of its sequence is 8 hops.
+def tiny_sound(
+    *, sample_rate: int = 16000, n_mels: int = 64, hop: float = 0.01, width: int = 16, norm: Norm = "batch"
+) -> SoundEncoder:
+    """Four strided convolutions with normalisation for laptops, D = 8·width; a step of its sequence is 8 hops.
 
     Raises:
-        ValueError: fewer than 16 mel bands, which the four halvings need.
+        ValueError: fewer than 16 mel bands, which the four halvings need, or `norm` is unknown or does not fit `width`.
     """
     net = nn.Module()
     for i, (wide, out) in enumerate(_widths(width), start=1):
         kernel, stride = (5, (2, 2)) if i == 1 else (3, (2 if i < 4 else 1, 2))
         convolution = nn.Conv2d(wide, out, kernel, stride, kernel // 2, bias=False)
-        net.add_module(f"block{i}", nn.Sequential(convolution, nn.BatchNorm2d(out), nn.ReLU(inplace=True)))
+        layers = (convolution, norm_layer(norm, out, space=2), nn.ReLU(inplace=True))
+        net.add_module(f"block{i}", nn.Sequential(*layers))
     arguments: dict[str, Json] = {"sample_rate": sample_rate, "n_mels": n_mels, "hop": hop, "width": width}
-    return _of_four_blocks(net, Origin.of(tiny_sound, arguments), sample_rate=sample_rate, n_mels=n_mels, hop=hop)
+    origin = Origin.of(tiny_sound, arguments | {"norm": norm})
+    return _of_four_blocks(net, origin, sample_rate=sample_rate, n_mels=n_mels, hop=hop)
 
 
 def _widths(width: int) -> Iterator[tuple[int, int]]:

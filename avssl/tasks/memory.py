@@ -46,8 +46,10 @@ class Momentum:
     cosine as in BYOL (Grill et al., NeurIPS 2020, arXiv:2006.07733, section 3.2); None keeps it constant. Unless
     `symmetric`, clip 0 asks and the others answer, as in MoCo; else each clip does both, which takes twice the work.
 
-    The copy's batch normalisation sees the batch of its own process. Where positives could be told by their batch's
-    statistics (MoCo's reason to shuffle among ranks), take encoders with group normalisation.
+    The copy's batch normalisation sees the batch of its own process; over several CUDA devices, where training
+    synchronises it, that of all of them. Either way the positives and their anchors come from one batch and a queue's
+    negatives from others, so that statistics alone could tell them apart, which is MoCo's reason to shuffle among
+    ranks. With a `Queue` take encoders with group normalisation, and projectors with none.
     """
 
     decay: float = 0.99

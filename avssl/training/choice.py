@@ -17,8 +17,10 @@ class Train:
     """Passes over the data; 0 trains nothing, but still shows what the sampler draws."""
     batch_size: int = 32
     """Examples of one step over all ranks and micro-batches together."""
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    """AdamW, or SGD with momentum 0.9 (Nesterov)."""
+    optimizer: Literal["adamw", "sgd", "lars"] = "adamw"
+    """AdamW; SGD with momentum 0.9; or LARS with momentum 0.9, for batches of thousands."""
+    nesterov: bool = False
+    """Whether the momentum of `sgd` is Nesterov's; the other optimizers do not read it."""
     lr: float = 1e-3
     """Highest learning rate."""
     weight_decay: float = 1e-2
@@ -26,7 +28,7 @@ class Train:
     schedule: Literal["cosine", "constant", "steps"] = "cosine"
     """How the learning rate goes after the warm-up."""
     milestones: tuple[float, ...] = ()
-    """Epochs at which `steps` multiplies the rate by `gamma`."""
+    """Epochs at which `steps` multiplies the rate by `gamma`; the other schedules do not read them."""
     gamma: float = 0.1
     """The factor of `steps`."""
     warmup: float = 0.0
@@ -74,4 +76,3 @@ class Train:
         )
         require(not self.resume or self.out is not None, "resume needs the folder of the run: give --train.out too")
         require(self.clip_norm is None or self.clip_norm > 0, f"clip_norm {self.clip_norm} must be > 0")
-        require(not self.milestones or self.schedule == "steps", "milestones belong to schedule 'steps'")

@@ -8,13 +8,16 @@ import torch
 
 from avssl.tasks import Task
 from avssl.training.choice import Train
+from avssl.training.lars import LARS
 
 __all__ = ["optimiser"]
 
 
 def optimiser(task: Task, train: Train) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter, ICLR 2019, arXiv:1711.05101) or SGD with Nesterov momentum 0.9."""
+    """AdamW (Loshchilov and Hutter, ICLR 2019, arXiv:1711.05101), SGD or LARS, the latter two with momentum 0.9."""
     groups: list[dict[str, Any]] = [{"weight_decay": train.weight_decay} | dict(g) for g in task.parameter_groups()]
     if train.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=train.lr, momentum=0.9, nesterov=True)
+        return torch.optim.SGD(groups, lr=train.lr, momentum=0.9, nesterov=train.nesterov)
+    if train.optimizer == "lars":
+        return LARS(groups, lr=train.lr, momentum=0.9)
     return torch.optim.AdamW(groups, lr=train.lr)
