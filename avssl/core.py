@@ -108,12 +108,19 @@ class MediaInfo:
             self.frames < 2 or (self.fps > 0 and self.duration > 0),
             f"{self.frames} frames at {self.fps} Hz in {self.duration} s: a video has a rate and a duration",
         )
-        _require(self.sample_rate >= 0 and self.channels >= 0, "sample_rate and channels must be ≥ 0")
+        _require(
+            self.sample_rate >= 0 and self.channels >= 0,
+            f"sample_rate {self.sample_rate} Hz, {self.channels} channels: must be ≥ 0",
+        )
         _require(
             (self.sample_rate > 0) == (self.channels > 0),
             f"sample_rate {self.sample_rate} Hz with {self.channels} channels: sound has both or neither",
         )
-        _require(self.sound_duration >= 0, f"sound_duration {self.sound_duration} s: must be ≥ 0")
+        _require(math.isfinite(self.sound_start), f"sound_start {self.sound_start} s: must be finite")
+        _require(
+            math.isfinite(self.sound_duration) and self.sound_duration >= 0,
+            f"sound_duration {self.sound_duration} s: must be ≥ 0",
+        )
         _require(all(math.isfinite(m) and m >= 0 for m in self.motion), f"motion {self.motion}: must be finite and ≥ 0")
 
     @property
@@ -169,6 +176,10 @@ class Sound:
         _require(math.isfinite(self.start), f"sound start {self.start} s: must be finite")
         _require(math.isfinite(self.duration) and self.duration > 0, f"sound duration {self.duration} s: must be > 0")
         _require(self.rate > 0, f"sound rate {self.rate} Hz: must be > 0")
+        _require(
+            self.samples > 0,
+            f"sound of {self.duration} s at {self.rate} Hz has no sample: ask for {1 / self.rate:.3g} s or more",
+        )
 
     @property
     def samples(self) -> int:
@@ -201,7 +212,7 @@ class Span:
             f"{len(self.boxes)} boxes for {len(self.times)} frames: give none, one, or one for each frame",
         )
         _require(self.size is None or min(self.size) > 0, f"size {self.size}: height and width must be > 0")
-        _require(self.file >= 0 and (self.sound_file or 0) >= 0, f"file {self.file}: must be ≥ 0")
+        _require(min(self.files) >= 0, f"file {self.file}, sound_file {self.sound_file}: must be ≥ 0")
 
     @property
     def files(self) -> tuple[int, int]:
@@ -229,6 +240,11 @@ class Plan:
 
     def __post_init__(self) -> None:
         _require(len(self.spans) > 0, "a plan has at least one span")
+        for name, label in self.labels.items():
+            _require(
+                not isinstance(label, tuple) or len(label) == len(self.spans),
+                f"label {name!r} {label}: give one value, or one for each of the {len(self.spans)} spans",
+            )
         for name, value in self.parameters.items():
             _require(
                 value.ndim > 0 and value.shape[0] == len(self.spans),
@@ -256,11 +272,42 @@ class Clip:
                 self.video.ndim >= 4 and self.video.shape[-3] in {1, 2, 3},
                 f"video of shape {tuple(self.video.shape)}: must be (*, T, C, H, W) with 1 to 3 channels",
             )
+            _require(  # by its name, as torch is not imported here
+                self.video.is_floating_point() or str(self.video.dtype) == "torch.uint8",
+                f"video of {self.video.dtype}: must be uint8 (0…255) or float (0…1); convert it",
+            )
         if self.audio is not None:
             _require(
                 self.audio.ndim >= 2 and self.audio.is_floating_point(),
                 f"audio of shape {tuple(self.audio.shape)}, {self.audio.dtype}: must be (*, A, N) float",
             )
+        self._agree()
+
+    def _agree(self) -> None:
+        """Raise `ValueError` where the parts do not belong to the same frames and samples."""
+        video, audio, times, valid = (
+            None if x is None else tuple(x.shape) for x in (self.video, self.audio, self.times, self.valid)
+        )
+        _require(
+            video is None or audio is None or video[:-4] == audio[:-2],
+            f"video of shape {video} beside audio of shape {audio}: (*, T, C, H, W) and (*, A, N) with the same *",
+        )
+        _require(
+            times is None or (video is not None and times == video[:-3]),
+            f"times of shape {times} beside video of shape {video}: must be (*, T), one for each frame",
+        )
+        _require(
+            valid is None or (audio is not None and valid == audio[:-2]),
+            f"valid of shape {valid} beside audio of shape {audio}: must be (*,), one for each stretch",
+        )
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """The leading dimensions *: () of one clip, (B,) of a batch."""
+        if self.video is not None:
+            return tuple(self.video.shape[:-4])
+        assert self.audio is not None  # seen to when the clip was made
+        return tuple(self.audio.shape[:-2])
 
     def to(self, device: Any, *, non_blocking: bool = False) -> Clip:
         """The same clip on another device."""
@@ -286,6 +333,27 @@ class Example:
 
     def __post_init__(self) -> None:
         _require(len(self.clips) > 0, "an example has at least one clip")
+        batch, count = tuple(self.index.shape), len(self.clips)
+        _require(len(batch) <= 1, f"index of shape {batch}: must be () of one example, or (B,) of a batch")
+        # from here on words are made only where something is wrong: they would take longer than the checks
+        for s, clip in enumerate(self.clips):
+            if clip.leading != batch:
+                raise ValueError(
+                    f"clip {s} has the leading dimensions {clip.leading} and index {batch}: both are () of one "
+                    "example, or (B,) of a batch; collate examples to make one"
+                )
+        for name, label in self.labels.items():
+            if label.shape not in (batch, (*batch, count)):
+                raise ValueError(
+                    f"label {name!r} of shape {tuple(label.shape)}: must be {batch}, as index is, or "
+                    f"{(*batch, count)}, one for each clip"
+                )
+        for name, value in self.parameters.items():
+            if value.shape[: len(batch) + 1] != (*batch, count):
+                raise ValueError(
+                    f"parameter {name!r} of shape {tuple(value.shape)}: the first dimensions must be "
+                    f"{(*batch, count)}, those of index and then the clips"
+                )
 
     def __len__(self) -> int:
         """B, the number of examples of a batch."""
@@ -333,6 +401,6 @@ class Sampler(ABC):
         return self
 
     def require(self, info: MediaInfo) -> None:
-        """Raise `Unfit` if the file, or one of `info.others`, cannot be cut."""
+        """Raise `Unfit` if the file cannot be cut."""
         if why := self.unfit(info):
             raise Unfit(why)

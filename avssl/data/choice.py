@@ -29,7 +29,8 @@ class Data:
     splits: tuple[str, ...] = ("train", "unlabelled", "")
     """Splits of the manifest to pretrain on; '' are the items that have none."""
     damaged: Damaged = "skip"
-    """Whether a damaged file is named, counted and left out, or stops the run."""
+    """Whether a file that is damaged, or cannot be cut (too short, no sound where sound is asked for, a picture among
+    videos), is named, counted and left out, or stops the run."""
     held_out: tuple[str, ...] = ("test",)
     """Splits on which the pretext task itself is measured, without labels; never trained on. None given: none is."""
     null: Literal["none", "frozen", "noise", "foreign-sound"] = "none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avssl.core import Clip, Example, MediaError, Plan, Rng, Sampler, Span, generator
+from avssl.core import Clip, Example, MediaError, MediaInfo, Plan, Rng, Sampler, Span, generator
 from avssl.data.items import Item
 from avssl.data.scan import Damaged
 from avssl.media import open_media
@@ -18,13 +19,16 @@ from avssl.transforms import Transform
 
 __all__ = ["Clips", "collate"]
 
+_LEFT_OUT = "it is left out: the sampler never loops or swaps files"
+_STOPS = "it stops the run, as damaged = stop asks; skip would leave it out"
+
 
 @dataclass(frozen=True)
 class Clips:
     """The examples that a sampler and a transform make of items; nothing is decoded until one is asked for.
 
-    Made by `Clips.of`: items that the sampler cannot cut are left out once and for all (`unfit` says why), so that
-    positions are stable.
+    Made by `Clips.of`: items that the sampler cannot cut, or not like the others, are left out once and for all
+    (`unfit` says why), so that positions are stable and any of them make a batch.
     """
 
     items: tuple[Item, ...]
@@ -49,28 +53,31 @@ class Clips:
         *,
         seed: int = 0,
         workers: int = 2,
-        damaged: Damaged = "stop",
+        damaged: Damaged | None = None,
     ) -> Clips:
-        """The clips of those items that the sampler can cut.
+        """The clips of those items that the sampler can cut, and of one shape.
+
+        Where pictures, videos and sound would give clips of several shapes, that of most items is kept. `damaged` is
+        for the items that cannot be cut so, too; not given, they are left out, and only damaged files stop the run.
 
         Raises:
-            MediaError: the sampler can cut none of the items, or too few to take `sampler.others` from.
+            MediaError: the sampler can cut none of the items, or too few to take `sampler.others` from; or, with
+                `damaged="stop"`, the first item that it cannot cut.
             ValueError: there are no items.
         """
         if not items:
             raise ValueError("no items to cut clips from: check --data.root and the split")
-        reasons = [sampler.unfit(i.info) for i in items]
+        reasons = _reasons([i.info for i in items], sampler)
         fit = tuple(i for i, why in zip(items, reasons, strict=True) if not why)
-        remedy = "it is left out: the sampler never loops or swaps files"
+        remedy = _STOPS if damaged == "stop" else _LEFT_OUT
         unfit = tuple(MediaError(i.path, why, remedy) for i, why in zip(items, reasons, strict=True) if why)
+        if unfit and damaged == "stop":
+            raise unfit[0]
         if len(fit) <= sampler.others:
             example = f"; of the others, the first says: {unfit[0]}" if unfit else ""
-            raise MediaError(
-                items[0].path.parent,
-                f"{len(fit)} of {len(items)} files can be cut as {sampler}",
-                f"change the sampler's knobs or the data{example}",
-            )
-        return Clips(fit, sampler, transform, seed, unfit, workers, damaged)
+            what = f"{len(fit)} of {len(items)} files can be cut as {sampler}"
+            raise MediaError(items[0].path.parent, what, f"change the sampler's knobs or the data{example}")
+        return Clips(fit, sampler, transform, seed, unfit, workers, damaged or "stop")
 
     def __len__(self) -> int:
         return len(self.items)
@@ -125,6 +132,47 @@ class Clips:
             groups = np.array([i.group for i in self.items])
             object.__setattr__(self, "_groups", groups)
         return np.flatnonzero(groups != group)
+
+
+_Shape = tuple[tuple[int, int], ...]
+"""The frames and the sound samples of each clip."""
+
+
+def _reasons(infos: Sequence[MediaInfo], sampler: Sampler) -> list[str]:
+    """Why each file cannot be cut, or not into clips of the shape that most files give; or ''."""
+    reasons = [sampler.unfit(i) for i in infos]
+    kinds = [(i.is_picture, i.has_video, i.has_sound) for i in infos]
+    fit = [(kind, info) for kind, info, why in zip(kinds, infos, reasons, strict=True) if not why]
+    examples = dict(fit)
+    if len(examples) < 2:  # as a rule: nothing has to be drawn
+        return reasons
+    shapes = {kind: _shape(info, sampler) for kind, info in examples.items()}
+    usual = Counter(shapes[kind] for kind, _ in fit).most_common(1)[0][0]
+    odd = {kind: _odd(shape, usual) for kind, shape in shapes.items() if shape != usual}
+    return [why or odd.get(kind, "") for kind, why in zip(kinds, reasons, strict=True)]
+
+
+def _shape(info: MediaInfo, sampler: Sampler) -> _Shape:
+    """What is cut of a file; any draw, and any file of its kind, gives the same, or nothing would make a batch."""
+    plan = sampler.at(0)(replace(info, others=(info,) * sampler.others), generator(0))
+    return tuple((len(s.times), s.sound.samples if s.sound else 0) for s in plan.spans)
+
+
+def _odd(shape: _Shape, usual: _Shape) -> str:
+    """Why a file of another shape than most is not cut."""
+
+    def clip(frames: int, samples: int) -> str:
+        pictures = [f"{frames} frame{'s' * (frames > 1)}"] if frames else []
+        return " and ".join(pictures + ([f"{samples} samples of sound"] if samples else []))
+
+    def words(clips: _Shape) -> str:
+        return f"{len(clips)} clip{'s' * (len(clips) > 1)} of " + " or ".join(dict.fromkeys(clip(*c) for c in clips))
+
+    frames = 1 if all(frames for frames, _ in shape + usual) else 0
+    return (
+        f"would give {words(shape)}, most files here {words(usual)}, and the two make no batch: ask for --frames "
+        f"{frames}, which both can give, or leave the file out"
+    )
 
 
 def _read(spans: Sequence[Span], files: Sequence[Item]) -> tuple[Clip, ...]:

@@ -117,6 +117,10 @@ class ClipOrder(ClipSampler):
     Clip s of the plan is the o[s]-th in time, where o is the permutation whose lexicographic index is the label. With
     `mirrored` an order and its reverse share a class, so that there are n!/2 (OPN: Lee et al., ICCV 2017,
     arXiv:1708.01246, §3.1, with clips = 4 and frames = 1).
+
+    Where the clock is faster than the file, frames are repeated inside the clips: at the same places of every clip, so
+    that they say nothing of the order. A frame that two clips share would betray neighbours, and if it is their only
+    one, nobody could tell which came first: a file whose clips would share frames is refused.
     """
 
     clips: int = 3
@@ -142,17 +146,27 @@ class ClipOrder(ClipSampler):
         return math.factorial(self.clips) // (2 if self.mirrored else 1)
 
     def _begins(self, info: MediaInfo, gaps: tuple[int, ...]) -> tuple[int, ...]:
-        begins = [0]
-        for gap in gaps:
-            begins.append(begins[-1] + self.frames * self.step + gap)
-        return self.clock(info, begins)
+        # what lies between two clips is rounded by itself: rounded as sums, equal gaps would differ by a frame with
+        # their place in time, and a clip could begin with the last frame of the one before
+        begins, last = [0], self.offsets(info)[-1]
+        for step in self.clock(info, [self.step + gap for gap in gaps]):
+            begins.append(begins[-1] + last + step)
+        return tuple(begins)
 
     def unfit(self, info: MediaInfo) -> str:
         """Why this file cannot be cut so, or ''."""
         if not info.has_video or info.is_picture:
             return _STILL
+        grid, between = grid_of(info), self.step + self.gap
+        if self.rate is not None and self.clock(info, [between])[0] < 1:
+            most = math.floor(100 * grid.rate * between) / 100
+            return (
+                f"has {grid.rate:.4g} Hz, too few for a clock of {self.rate:g} Hz: clips {between} steps of the clock "
+                f"apart would share a frame, which tells the order; choose a rate of {most:g} Hz or less or a larger "
+                "gap, or leave the file out"
+            )
         widest = self._begins(info, (self.gap + self.gap_jitter,) * (self.clips - 1))
-        grid, extent = grid_of(info), widest[-1] + self.offsets(info)[-1] + 1
+        extent = widest[-1] + self.offsets(info)[-1] + 1
         return too_short(info.duration, extent / grid.rate) if extent > grid.count else ""
 
     def _label(self, order: tuple[int, ...]) -> int:
@@ -165,7 +179,7 @@ class ClipOrder(ClipSampler):
         """Draw a plan.
 
         Raises:
-            Unfit: the file is too short, or does not move.
+            Unfit: the file is too short, has too few frames for the clock, or does not move.
         """
         self.require(info)
         gaps = tuple(self.gap + int(g) for g in rng.integers(self.gap_jitter + 1, size=self.clips - 1))
