@@ -14,6 +14,7 @@ import torch
 
 from avssl.core import MediaError, MediaInfo, Plan, Rng, Sampler, Sound, Span
 from avssl.data import Clips, Data, Item, Loader, View, batches, catalogue, collate, entries, epoch_order
+from avssl.media import FileTable, look
 from avssl.media.toybox import Toybox
 from avssl.samplers import RandomClips
 from avssl.training.start import plain
@@ -122,33 +123,45 @@ class TestCatalogue:
         first = catalogue(tones)
         looked: list[Path] = []
 
-        def spy(path: Path) -> MediaInfo:
+        def spy(path: Path) -> FileTable:
             looked.append(path)
-            return MediaInfo(duration=9.0, sample_rate=RATE, channels=1, sound_duration=9.0)
+            return look(path)
 
-        monkeypatch.setattr("avssl.data.scan.probe", spy)
+        monkeypatch.setattr("avssl.data.scan.look", spy)
         assert catalogue(tones).items == first.items
         assert looked == []
         write_tone(tones / "low" / "02.wav", 2.0)
         again = catalogue(tones)
         assert looked == [tones / "low" / "02.wav"]
-        assert [i.info.duration for i in again].count(9.0) == 1
+        assert [i.info.duration for i in again].count(2.0) == 1
 
     def test_a_damaged_file_is_looked_into_again(self, tones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def no_rights(path: Path) -> MediaInfo:
+        def no_rights(path: Path) -> FileTable:
             raise MediaError(path, "no right to read it", "chmod")
 
         with monkeypatch.context() as patch:
-            patch.setattr("avssl.data.scan.probe", no_rights)
+            patch.setattr("avssl.data.scan.look", no_rights)
             with pytest.raises(MediaError, match="none of its 12 files"):
                 catalogue(tones)
         assert len(catalogue(tones)) == 12  # neither size nor time of change tells of rights
 
     def test_a_cut_cache_is_made_again(self, tones: Path) -> None:
         first = catalogue(tones)
-        (cache,) = (Path(os.environ["AVSSL_CACHE"]) / "scan").glob("*.json")
-        cache.write_text(cache.read_text()[:100])
-        assert catalogue(tones).items == first.items
+        (cache,) = (Path(os.environ["AVSSL_CACHE"]) / "scan").glob("*.tables")
+        whole = cache.read_bytes()
+        for damaged in (b"", whole[:100], whole[:-1], whole[:40] + bytes(20) + whole[60:]):
+            cache.unlink()  # what is mapped must not change under the first catalogue
+            cache.write_bytes(damaged)
+            assert catalogue(tones).items == first.items
+
+    def test_a_visit_reads_by_the_table_and_a_file_that_has_changed_says_so(self, tones: Path) -> None:
+        clips = Clips.of(catalogue(tones).items, RandomClips(sound=0.25, frames=0))
+        assert clips.items[0].table is not None
+        fresh = replace(clips, items=tuple(replace(i, table=None) for i in clips.items))
+        assert torch.equal(clips.example(0).clips[0].audio, fresh.example(0).clips[0].audio)  # type: ignore[arg-type]
+        write_tone(clips.items[0].path, 2.0)
+        with pytest.raises(MediaError, match="has changed since it was looked into; scan the folder again"):
+            clips.example(0)
 
     def test_a_stretch_has_its_own_clock(self, tones: Path) -> None:
         write_tone(tones / "long.wav", 3.0)

@@ -15,7 +15,7 @@ import torch
 from media_files import Film, Noise, bursts, number_of, numbers_of, write
 
 from avssl.core import MediaError, MediaInfo, Sound, Span
-from avssl.media import open_media, packets, probe
+from avssl.media import feed, open_media, packets, probe
 
 FAST = {"cpu-used": "8", "deadline": "realtime"}
 B = {"bf": "3", "g": "12"}
@@ -156,7 +156,7 @@ def test_pictures_that_only_others_refer_to_are_not_shown(folder: Path) -> None:
     info = probe(path)
     assert info.frames == 39
     with open_media(path) as media:
-        (clip,) = media.read([Span(times=tuple(media._table.times.tolist()))])
+        (clip,) = media.read([Span(times=tuple(media._table.picture.instants(np.arange(39)).tolist()))])
     assert numbers_of(clip.video) == [k for k in range(40) if k != 10]
 
 
@@ -196,15 +196,16 @@ def test_a_lost_frame_of_an_avi_does_not_move_the_others(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["b_frames.mp4", "late.mkv", "transport.ts", "packed.avi"])
-def test_packets_that_are_not_kept_in_memory_give_the_same(
+def test_packets_that_are_not_in_one_piece_come_from_the_demuxer(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Large files are demuxed again for each read, and far packets are sought."""
-    path = write(folder / f"large_{name}", KINDS[name])
-    monkeypatch.setattr(packets, "HELD_BYTES", 100)
-    monkeypatch.setattr(packets, "FAR_ROWS", 5)
+    """They are demuxed for each read, and those that are far away are sought."""
+    path = write(folder / f"demuxed_{name}", KINDS[name])
+    monkeypatch.setattr(packets, "_position", lambda *_: -1)
+    monkeypatch.setattr(feed, "FAR_ROWS", 5)
     info = probe(path)
     with open_media(path) as media:
+        assert not media._table.picture.raw
         for k in [0, 39, 13, 25, 2]:
             (clip,) = media.read([Span(times=(middles(info)[k],))])
             assert numbers_of(clip.video) == [k]

@@ -14,7 +14,7 @@ from torch import Tensor
 from avssl.core import Clip, Example, MediaError, MediaInfo, Plan, Rng, Sampler, Span, generator
 from avssl.data.items import Item
 from avssl.data.scan import Damaged
-from avssl.media import open_media
+from avssl.media import open_media, unpacked
 from avssl.transforms import Transform
 
 __all__ = ["Clips", "collate"]
@@ -187,7 +187,8 @@ def _read(spans: Sequence[Span], files: Sequence[Item]) -> tuple[Clip, ...]:
             wanted.setdefault(sounds, []).append((s, replace(span, times=(), boxes=())))
     parts: list[dict[str, Tensor | None]] = [{} for _ in spans]
     for k, jobs in wanted.items():
-        with open_media(files[k].path) as media:
+        table = files[k].table
+        with open_media(files[k].path, None if table is None else unpacked(table)) as media:
             for (s, _), clip in zip(jobs, media.read([span for _, span in jobs]), strict=True):
                 if clip.video is not None:
                     parts[s] |= {"video": clip.video, "times": clip.times}

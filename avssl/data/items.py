@@ -32,10 +32,14 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Item(Entry):
-    """An entry that can be read; `info` is that of its stretch, on a clock that starts where the stretch does."""
+    """An entry that can be read; `info` is that of its stretch, on a clock that starts where the stretch does.
+
+    `table` are the bytes of the file's packet table, mapped from the cache; None: it is made at every visit.
+    """
 
     index: int
     info: MediaInfo
+    table: memoryview | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

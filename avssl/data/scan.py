@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,14 +16,13 @@ from rich.progress import track
 
 from avssl.core import MediaError, MediaInfo
 from avssl.data.items import Catalogue, Entry, Item, entries
-from avssl.media import probe
+from avssl.data.tables import read_tables, write_tables
+from avssl.media import FileTable, Stamp, look, packed, stamp_of, unpacked
 from avssl.media.toybox import cache_root
 
 __all__ = ["Damaged", "announce", "catalogue"]
 
 Damaged = Literal["skip", "stop"]
-
-_VERSION = 3  # of the cache file: raise it when MediaInfo, or what `probe` says, changes
 
 
 def catalogue(source: Path, *, damaged: Damaged = "skip", workers: int = 4) -> Catalogue:
@@ -44,8 +42,10 @@ def catalogue(source: Path, *, damaged: Damaged = "skip", workers: int = 4) -> C
     for index, entry in enumerate(listed):
         found = known[entry.path]
         try:
-            info = found if isinstance(found, MediaInfo) else _raise(found)
-            items.append(Item(index=index, info=_stretch(entry, info), **_fields(entry)))
+            if isinstance(found, MediaError):
+                raise found
+            info = _stretch(entry, found.info)
+            items.append(Item(index=index, info=info, table=found.table, **_fields(entry)))
         except MediaError as e:
             if damaged == "stop":
                 raise
@@ -55,10 +55,6 @@ def catalogue(source: Path, *, damaged: Damaged = "skip", workers: int = 4) -> C
     if rejected:
         announce(f"{source}: {len(rejected)} of {len(listed)} files are left out:", rejected)
     return Catalogue(source=source, items=tuple(items), rejected=tuple(rejected))
-
-
-def _raise(error: MediaError) -> MediaInfo:
-    raise error
 
 
 def _fields(entry: Entry) -> dict[str, Any]:
@@ -110,76 +106,56 @@ def _part(motion: tuple[float, ...], start: float, end: float) -> tuple[float, .
 
 
 @dataclass(frozen=True)
-class _Stamp:
-    """What changes when a file does."""
+class _Found:
+    """What a file holds, and the bytes of its packet table."""
 
-    size: int
-    mtime: int
-
-    @staticmethod
-    def of(path: Path) -> _Stamp:
-        try:
-            s = path.stat()
-            return _Stamp(s.st_size, s.st_mtime_ns)
-        except OSError:
-            return _Stamp(-1, -1)
+    info: MediaInfo
+    table: memoryview
 
 
-_Cache = dict[str, dict[str, Any]]
-
-
-def _look(source: Path, paths: list[Path], *, workers: int) -> dict[Path, MediaInfo | MediaError]:
+def _look(source: Path, paths: list[Path], *, workers: int) -> dict[Path, _Found | MediaError]:
     unique = list(dict.fromkeys(paths))
-    stamps = {p: _Stamp.of(p) for p in unique}
-    name = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
-    cache_file = cache_root() / "scan" / f"{name}.json"
-    cached = _load(cache_file)
-    known: dict[Path, MediaInfo | MediaError] = {}
-    for p in unique:
-        row = cached.get(str(p))
-        if row is not None and row["stamp"] == [stamps[p].size, stamps[p].mtime]:
-            known[p] = _decoded(row)
-    missing = [p for p in unique if p not in known]
-    if missing:
-        known |= dict(_probe_all(missing, workers=workers))
-        good = {p: found for p, found in known.items() if isinstance(found, MediaInfo)}
-        _save(cache_file, {str(p): _encoded(stamps[p], found) for p, found in good.items()})
-    return known
+    name = hashlib.sha256(os.fsencode(source.resolve())).hexdigest()[:16]
+    cache_file = cache_root() / "scan" / f"{name}.tables"
+    cached = read_tables(cache_file)
+    tables = {p: row for p in unique if (row := cached.get(str(p))) and row[0] == _stamp(p) and _whole(row[1])}
+    failed: dict[Path, MediaError] = {}
+    if missing := [p for p in unique if p not in tables]:
+        for path, found in _look_into(missing, workers=workers):
+            if isinstance(found, MediaError):
+                failed[path] = found
+            else:
+                tables[path] = found.stamp, memoryview(packed(found))
+        write_tables(cache_file, ((str(p), stamp, table) for p, (stamp, table) in tables.items()))
+        mapped = read_tables(cache_file)  # which need no memory
+        tables = {p: mapped.get(str(p), row) for p, row in tables.items()}
+    good = {p: _Found(unpacked(table).info, table) for p, (_, table) in tables.items()}
+    return {**good, **failed}
 
 
-def _probe_all(paths: list[Path], *, workers: int) -> Iterator[tuple[Path, MediaInfo | MediaError]]:
-    def look(path: Path) -> tuple[Path, MediaInfo | MediaError]:
+def _whole(table: memoryview) -> bool:
+    try:
+        return bool(unpacked(table))
+    except ValueError:  # the cache is damaged: this one is made again
+        return False
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        return stamp_of(path.stat())
+    except (OSError, ValueError):
+        return None
+
+
+def _look_into(paths: list[Path], *, workers: int) -> Iterator[tuple[Path, FileTable | MediaError]]:
+    def one(path: Path) -> tuple[Path, FileTable | MediaError]:
         try:
-            return path, probe(path)
+            return path, look(path)
         except MediaError as e:
             return path, e
 
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        futures = [pool.submit(look, p) for p in paths]
+        futures = [pool.submit(one, p) for p in paths]
         console = Console(stderr=True)
         for f in track(as_completed(futures), "Scanning media", total=len(futures), console=console, transient=True):
             yield f.result()
-
-
-def _encoded(stamp: _Stamp, found: MediaInfo) -> dict[str, Any]:
-    return {"stamp": [stamp.size, stamp.mtime], "info": asdict(found)}
-
-
-def _decoded(row: dict[str, Any]) -> MediaInfo:
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row["info"].items()}
-    return MediaInfo(**fields)
-
-
-def _load(path: Path) -> _Cache:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):  # absent, or cut short: it is made again
-        return {}
-    return content["files"] if content.get("version") == _VERSION else {}
-
-
-def _save(path: Path, files: _Cache) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({"version": _VERSION, "files": files}))
-    temporary.replace(path)  # a reader sees the old file or the new one

@@ -1,7 +1,22 @@
 """Files: probe, index, read; the only room that knows a decoder."""
 
 from avssl.media.clips import Media
+from avssl.media.feed import stamp_of
 from avssl.media.kinds import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
-from avssl.media.reader import open_media, probe
+from avssl.media.reader import look, open_media, probe
+from avssl.media.table import FileTable, Stamp, packed, unpacked
 
-__all__ = ["PICTURE_SUFFIXES", "SOUND_SUFFIXES", "VIDEO_SUFFIXES", "Media", "open_media", "probe"]
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "SOUND_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "FileTable",
+    "Media",
+    "Stamp",
+    "look",
+    "open_media",
+    "packed",
+    "probe",
+    "stamp_of",
+    "unpacked",
+]

@@ -1,32 +1,40 @@
-"""The packets of a file: one demuxing pass says when each is shown, and hands them to a decoder later."""
+"""The packets of a file, from one demuxing pass: when each is shown, where its bytes lie, who needs it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Disposition, Stream
+from av.video.codeccontext import VideoCodecContext
 
-from avssl.media.files import open_container
-from avssl.media.keys import starts_decoding
+from avssl.media.table import Decoder
+from avssl.media.units import droppable, starts_decoding, vops
 
-__all__ = ["Row", "Track", "demux", "tracks"]
+if TYPE_CHECKING:  # not there when running
+    from av.packet import PktSideDataT
 
-HELD_BYTES = 64 << 20
-"""The packets of a file are kept in memory up to this size; those of a larger one are demuxed again for each read."""
-
-FAR_ROWS = 500
-"""Packets further in than this are sought; nearer ones are demuxed and dropped, which is as fast and always right."""
+__all__ = ["AnyPacket", "Row", "Track", "demux", "tracks"]
 
 PATIENCE = 32
 """So many errors of the demuxer in a row are taken for the end of a damaged file."""
+
+HEAD = 64
+"""The bytes of a packet lie at most so far behind where the demuxer says that it begins, which may be its header."""
+
+PLACEHOLDER = 19
+"""Bytes, at most, of the packet that stands in for a frame that was packed into the one before (as in FFmpeg)."""
+
+NEEDED: tuple[PktSideDataT, ...] = ("new_extradata", "param_change", "palette")
+"""Side data that a decoder must be given with the packet."""
 
 AnyPacket: TypeAlias = "Packet[Any]"
 
@@ -43,6 +51,12 @@ class Row:
     shown: bool
     skip: int
     """Samples at its beginning that are there for the decoder only."""
+    position: int
+    """Where its bytes begin in the file; -1: they are not contiguous there."""
+    layer: int
+    """The temporal layer of a picture that no other refers to, or `KEPT`."""
+    vop: int
+    """vop_coding_type of a picture of MPEG-4 part 2 in AVI, else -1."""
 
 
 @dataclass(kw_only=True)
@@ -55,46 +69,17 @@ class Track:
     """Length of a tick, s."""
     format: str
     codec: str
-    header: bytes
+    decoder: Decoder
     rows: list[Row] = field(default_factory=list)
-    held: list[AnyPacket] | None = field(default_factory=list)
+    dts: list[int] = field(default_factory=list)
+    """The decoding times of all packets, placeholders included."""
+    raw: bool = True
+    """Whether the bytes of every packet lie in the file as the decoder wants them, and need nothing else."""
 
-    def packets(self, first: int = 0) -> Iterator[tuple[int, AnyPacket]]:
-        """The packets from row `first` on, with the numbers of their rows."""
-        if self.held is not None:
-            yield from zip(range(first, len(self.rows)), self.held[first:], strict=True)
-            return
-        with open_container(self.path) as container:
-            stream = container.streams[self.stream.index]
-            row, ahead = self._sought(container, stream, first) if first > FAR_ROWS else (0, None)
-            if row > first or row < 0:  # landed behind it or nowhere known
-                yield from self._counted(first)
-                return
-            packets = chain([] if ahead is None else [ahead], demux(container, [stream]))
-            numbered = zip(range(row, len(self.rows)), packets, strict=False)
-            yield from ((number, packet) for number, packet in numbered if number >= first)
-
-    def _counted(self, first: int) -> Iterator[tuple[int, AnyPacket]]:
-        """The packets from row `first` on, found by counting."""
-        with open_container(self.path) as container:
-            packets = demux(container, [container.streams[self.stream.index]])
-            yield from ((row, p) for row, p in zip(range(len(self.rows)), packets, strict=False) if row >= first)
-
-    def _sought(self, container: InputContainer, stream: Stream, first: int) -> tuple[int, AnyPacket | None]:
-        """Seek to row `first`: the row of the packet that came, or -1 if it is not known, and that packet."""
-        dts = self.rows[first].dts
-        if dts is None:
-            return -1, None
-        try:
-            container.seek(dts, stream=stream)
-        except FFmpegError:
-            return -1, None
-        packet = next(demux(container, [stream]), None)
-        if packet is None:
-            return -1, None
-        key = (packet.pts, packet.dts, packet.size)
-        found = [i for i, r in enumerate(self.rows) if (r.pts, r.dts, r.size) == key]
-        return (found[0], packet) if len(found) == 1 else (-1, None)
+    @property
+    def in_avi(self) -> bool:
+        """Whether the container is AVI, which numbers packets in decoding order."""
+        return "avi" in self.format
 
 
 def demux(container: InputContainer, streams: list[Stream]) -> Iterator[AnyPacket]:
@@ -126,9 +111,9 @@ def tracks(path: Path, container: InputContainer) -> tuple[Track | None, Track |
             tick=tick,
             format=container.format.name,
             codec=stream.codec_context.codec.canonical_name,
-            header=bytes(stream.codec_context.extradata or b""),
+            decoder=_decoder(stream),
         )
-    _fill(found, container)
+    _fill(found, container, path)
     picture = found.get(pictures[0].index) if pictures else None
     sound = found.get(sounds[0].index) if sounds else None
     return picture if picture and picture.rows else None, sound if sound and sound.rows else None
@@ -139,31 +124,89 @@ def _decodable(stream: Stream) -> bool:
     return context is not None and context.is_decoder
 
 
-def _fill(found: dict[int, Track], container: InputContainer) -> None:
-    held = 0
-    streams = [t.stream for t in found.values()]
-    for packet in demux(container, streams) if streams else ():
-        track = found[packet.stream_index]
-        codec, header = track.codec, track.header
-        # VP8 keeps pictures that only others refer to in packets of their own (RFC 6386, section 9.1: show_frame)
-        hidden = codec == "vp8" and not memoryview(packet)[0] & 0x10
-        skip = 0
-        if not track.rows and packet.has_sidedata("skip_samples"):
-            skip = int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
+def _decoder(stream: Stream) -> Decoder:
+    context: Any = stream.codec_context
+    try:
+        tag = str(context.codec_tag)
+        tag.encode("ascii")
+    except (UnicodeError, ValueError):  # it is a number, not four letters
+        tag = ""
+    common = {"codec": context.name, "header": bytes(context.extradata or b""), "tag": tag if len(tag) == 4 else ""}
+    if isinstance(context, VideoCodecContext):
+        return Decoder(
+            width=context.width,
+            height=context.height,
+            pix_fmt=context.pix_fmt or "",
+            bits=int(context.bits_per_coded_sample or 0),
+            matrix=int(context.colorspace),
+            range=int(context.color_range),
+            **common,
+        )
+    if isinstance(context, AudioCodecContext):
+        sample_fmt = context.format.name if context.format else ""
+        return Decoder(rate=context.sample_rate, layout=context.layout.name, sample_fmt=sample_fmt, **common)
+    return Decoder(**common)
+
+
+def _fill(found: dict[int, Track], container: InputContainer, path: Path) -> None:
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        for packet in demux(container, [t.stream for t in found.values()]) if found else ():
+            _add(found[packet.stream_index], packet, file)
+    finally:
+        os.close(file)
+
+
+def _add(track: Track, packet: AnyPacket, file: int) -> None:
+    data = bytes(packet)
+    track.dts += [] if packet.dts is None else [packet.dts]
+    position = _position(file, packet.pos, data) if track.raw else -1
+    track.raw = track.raw and position >= 0 and not any(packet.has_sidedata(n) for n in NEEDED)
+    header = track.decoder.header
+    # VP8 keeps pictures that only others refer to in packets of their own (RFC 6386, section 9.1: show_frame)
+    hidden = track.codec == "vp8" and not data[0] & 0x10
+    skip = 0
+    if not track.rows and packet.has_sidedata("skip_samples"):
+        skip = int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
+    parts = [(0, len(data), -1)]
+    if track.codec == "mpeg4" and track.in_avi and track.raw:
+        if track.rows and track.rows[-1].vop == B_AFTER and len(data) <= PLACEHOLDER:
+            return
+        parts = _pictures(data)
+    for begin, end, vop in parts:
+        whole = len(parts) == 1
         track.rows.append(
             Row(
-                pts=packet.pts,
-                dts=packet.dts,
+                pts=packet.pts if whole else None,
+                dts=packet.dts if whole else None,
                 duration=packet.duration or 0,
-                size=packet.size,
-                key=packet.is_keyframe and starts_decoding(bytes(packet), codec, header),
+                size=end - begin,
+                key=(packet.is_keyframe and starts_decoding(data, track.codec, header)) if vop < 0 else vop == 0,
                 shown=not packet.is_discard and not hidden,
                 skip=skip,
+                position=position + begin if position >= 0 else -1,
+                layer=droppable(data[begin:end], track.codec, header),
+                vop=vop if whole or begin == 0 else B_AFTER,
             )
         )
-        held += packet.size
-        if track.held is not None:
-            track.held.append(packet)
-        if held > HELD_BYTES:
-            for t in found.values():
-                t.held = None
+
+
+B_AFTER = 4
+"""In place of a vop_coding_type: a B picture that was packed behind another one."""
+
+
+def _pictures(data: bytes) -> list[tuple[int, int, int]]:
+    """The pictures in a packet of MPEG-4 part 2: begin, end, and vop_coding_type."""
+    found = vops(data)
+    if not found:
+        return [(0, len(data), -1)]
+    begins = [0, *(at for at, _ in found[1:])]
+    return [(b, e, kind) for b, e, (_, kind) in zip(begins, [*begins[1:], len(data)], found, strict=True)]
+
+
+def _position(file: int, said: int | None, data: bytes) -> int:
+    """Where the bytes of a packet lie in the file; -1: nowhere in one piece near where the demuxer says."""
+    if said is None or said < 0 or not hasattr(os, "pread"):
+        return -1
+    at = os.pread(file, HEAD + len(data), said).find(data)
+    return -1 if at < 0 else said + at

@@ -4,59 +4,67 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
-from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from av.container import InputContainer
 from av.video.frame import VideoFrame
 from torch import Tensor
 
-from avssl.core import MediaError, MediaInfo, Sound, Span
+from avssl.core import MediaError, MediaInfo, Sound
+from avssl.media.build import build_table
 from avssl.media.clips import Media
-from avssl.media.files import first_bytes, open_container, refusing
-from avssl.media.frames import FrameTable, decode, frame_table
+from avssl.media.feed import stamp_of
+from avssl.media.files import first_bytes, refusing
+from avssl.media.frames import decode, shown_at
 from avssl.media.kinds import VIDEO_SUFFIXES, looks_like_picture
-from avssl.media.motion import motion
-from avssl.media.packets import tracks
 from avssl.media.picture import load_picture
-from avssl.media.sound import SoundTable, cut, extent, onset, sound_table
-from avssl.media.turn import Turn, turn_of
+from avssl.media.sound import cut
+from avssl.media.table import FileTable, PictureTable
+from avssl.media.turn import Turn
 
-__all__ = ["open_media", "probe"]
+__all__ = ["look", "open_media", "probe"]
 
 
-def open_media(path: str | os.PathLike[str]) -> Media:
+def open_media(path: str | os.PathLike[str], table: FileTable | None = None) -> Media:
     """Open a video, a picture or a sound file, whatever its name says.
+
+    With the `table` that `look` gave, a film is neither opened nor demuxed again: its packets are read where they lie.
+
+    Raises:
+        MediaError: it cannot be read, or has changed since the table was made.
+    """
+    file = Path(path)
+    if table is not None and not table.info.is_picture:
+        return _Film(file, table)
+    if _is_picture(file) and (frame := load_picture(file)) is not None:
+        return _Picture(file, frame)
+    return _Film(file, build_table(file))
+
+
+def look(path: str | os.PathLike[str]) -> FileTable:
+    """Look once through a file: what it holds and where, with its first frame and sound decoded as a proof.
 
     Raises:
         MediaError: it cannot be read.
     """
     file = Path(path)
-    if looks_like_picture(first_bytes(file)) and file.suffix.lower() not in VIDEO_SUFFIXES - {".gif"}:
-        frame = load_picture(file)
-        if frame is not None:
-            return _Picture(file, frame)
-    return _Film(file)
+    if _is_picture(file) and (frame := load_picture(file)) is not None:
+        with refusing(file, "reading it"):
+            return FileTable(stamp=stamp_of(file.stat()), info=_Picture(file, frame).info)
+    return build_table(file)
 
 
 def probe(path: str | os.PathLike[str]) -> MediaInfo:
-    """What a file holds, with its first frame and its first sound decoded as a proof that it can be read.
+    """What a file holds; see `look`.
 
     Raises:
         MediaError: it cannot be read.
     """
-    with open_media(path) as media:
-        info = media.info
-        sound = (
-            Sound(start=info.sound_start, duration=1 / info.sample_rate, rate=info.sample_rate)
-            if info.channels
-            else None
-        )
-        media.read([Span(times=(0.0,) if info.frames else (), sound=sound, size=(8, 8))])
-    return info
+    return look(path).info
+
+
+def _is_picture(path: Path) -> bool:
+    return looks_like_picture(first_bytes(path)) and path.suffix.lower() not in VIDEO_SUFFIXES - {".gif"}
 
 
 class _Picture(Media):
@@ -90,79 +98,32 @@ class _Picture(Media):
 class _Film(Media):
     """A file with moving pictures, with sound, or with both."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, table: FileTable) -> None:
         super().__init__(path)
-        self._container: InputContainer = open_container(path)
-        with refusing(path, "reading it"):
-            self._picture, self._sound = tracks(path, self._container)
-        if self._picture is None and self._sound is None:
-            self._container.close()
-            raise MediaError(path, "it has neither pictures nor sound that can be decoded", "leave it out")
+        self._table = table
 
-    def close(self) -> None:
-        if self._open and os.getpid() == self._process:
-            self._container.close()
-        super().close()
-
-    @cached_property
-    def _table(self) -> FrameTable:
-        if self._picture is None:
-            raise MediaError(self.path, "there are no pictures in it", "ask for sound only or leave the file out")
-        return frame_table(self._picture)
-
-    @cached_property
-    def _sound_table(self) -> SoundTable:
-        assert self._sound is not None  # read() has asked _has_sound
-        return sound_table(self._sound)
-
-    @cached_property
-    def _zero(self) -> Fraction:
-        """The 0 of the file's clock on that of the container: the first frame, or else the first sample."""
-        if self._picture is not None:
-            return self._table.zero
-        assert self._sound is not None
-        return onset(self._sound, self._sound_table)
-
-    @cached_property
+    @property
     def _info(self) -> MediaInfo:
-        info = MediaInfo(duration=0.0)
-        if self._sound is not None:
-            start, end = extent(self._sound, self._sound_table)
-            info = MediaInfo(
-                duration=float(end - start),
-                sample_rate=self._sound_table.rate,
-                channels=self._sound_table.channels,
-                sound_start=float(start - self._zero),
-                sound_duration=float(end - start),
-            )
-        if self._picture is None:
-            return info
-        table = self._table
-        frame, turn = next((f, t) for n, f, t in self._frames([0]))
-        height, width = turn.shown_size(frame.height, frame.width)
-        return replace(
-            info,
-            duration=table.duration,
-            fps=table.fps,
-            frames=len(table.times),
-            height=height,
-            width=width,
-            motion=motion(self._picture, table),
-        )
+        return self._table.info
 
     @property
     def _has_sound(self) -> bool:
-        return self._sound is not None
+        return self._table.sound is not None
+
+    @property
+    def _picture(self) -> PictureTable:
+        if self._table.picture is None:
+            raise MediaError(self.path, "there are no pictures in it", "ask for sound only or leave the file out")
+        return self._table.picture
 
     def _times(self, times: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-        numbers = self._table.at(times, self.path)
-        return numbers, self._table.times[numbers]
+        numbers = shown_at(self._picture, times, self.path)
+        return numbers, self._picture.instants(numbers)
 
     def _frames(self, numbers: Collection[int]) -> Iterator[tuple[int, VideoFrame, Turn]]:
-        assert self._picture is not None  # _times has found the frames
-        for number, frame in decode(self._picture, self._table, numbers):
-            yield number, frame, turn_of(frame)
+        for number, frame in decode(self.path, self._picture, self._table.stamp, numbers):
+            yield number, frame, self._picture.turn
 
     def _sounds(self, wanted: Sequence[Sound]) -> list[tuple[Tensor, int]]:
-        assert self._sound is not None
-        return cut(self._sound, self._sound_table, self._zero, wanted)
+        assert self._table.sound is not None  # read() has asked _has_sound
+        return cut(self.path, self._table.sound, self._table.stamp, wanted)

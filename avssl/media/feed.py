@@ -1,0 +1,174 @@
+"""Packets for a decoder: bytes of the file where the table says where they lie, and else from the demuxer."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+from av.codec import CodecContext
+from av.codec.context import ThreadType
+from av.error import FFmpegError
+from av.packet import Packet
+
+from avssl.core import MediaError
+from avssl.media.files import open_container
+from avssl.media.packets import demux
+from avssl.media.table import PictureTable, SoundTable, Stamp
+
+__all__ = ["AnyPacket", "Feed", "feed", "stamp_of"]
+
+AnyPacket: TypeAlias = "Packet[Any]"
+
+FAR_ROWS = 500
+"""Packets further on than this are sought; nearer ones are demuxed and dropped, which is as fast and always right."""
+
+SPARSE = 4
+"""Packets are read in one go unless there is so many times as much of other streams between them."""
+
+
+class Feed(ABC):
+    """A decoder, and the packets of its stream; each call asks for later packets than the one before."""
+
+    context: CodecContext
+    broken: bool = False
+    """Whether packets have failed to decode since the last that gave something."""
+
+    @abstractmethod
+    def packets(self, rows: np.ndarray) -> Iterator[tuple[int, AnyPacket]]:
+        """The packets of some rows in rising order, with the numbers of their rows."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+def feed(path: Path, table: PictureTable | SoundTable, stamp: Stamp) -> Feed:
+    """Open a file to feed a decoder of one of its streams.
+
+    Raises:
+        MediaError: the file has changed since its table was built, or is gone.
+    """
+    made: Feed = RawFeed(path, table, stamp) if table.raw else DemuxedFeed(path, table, stamp)
+    return made
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """The stamp of a file, by its status."""
+    return Stamp(size=status.st_size, mtime_ns=status.st_mtime_ns)
+
+
+def _same(path: Path, status: os.stat_result, stamp: Stamp) -> None:
+    if stamp_of(status) != stamp:
+        raise MediaError(path, "it has changed since it was looked into", "scan the folder again")
+
+
+class RawFeed(Feed):
+    """Reads the bytes of packets where they lie in the file."""
+
+    def __init__(self, path: Path, table: PictureTable | SoundTable, stamp: Stamp) -> None:
+        self._table = table
+        self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            _same(path, os.fstat(self._file), stamp)
+            self.context = table.decoder.context()
+        except BaseException:
+            self.close()
+            raise
+
+    def packets(self, rows: np.ndarray) -> Iterator[tuple[int, AnyPacket]]:
+        """The packets of some rows in rising order, with the numbers of their rows."""
+        begin, size = self._table.position[rows].astype(np.int64), self._table.size[rows].astype(np.int64)
+        first, last = int(begin.min()), int((begin + size).max())
+        together = last - first <= SPARSE * int(size.sum())
+        data = self._read(first, last - first) if together else memoryview(b"")
+        for row, at, count in zip(rows.tolist(), begin.tolist(), size.tolist(), strict=True):
+            part = data[at - first : at - first + count] if together else self._read(at, count)
+            if len(part):
+                yield row, _packet(part)
+
+    def _read(self, at: int, count: int) -> memoryview:
+        if hasattr(os, "pread"):
+            return memoryview(os.pread(self._file, count, at))
+        os.lseek(self._file, at, os.SEEK_SET)
+        return memoryview(os.read(self._file, count))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _packet(data: memoryview) -> AnyPacket:
+    """A packet with a copy of the bytes: decoders read on behind the end, where FFmpeg keeps zeros for them."""
+    packet: AnyPacket = Packet(len(data))
+    packet.update(cast(Any, data))  # which takes any buffer
+    return packet
+
+
+class DemuxedFeed(Feed):
+    """Takes packets from the demuxer, and counts them."""
+
+    def __init__(self, path: Path, table: PictureTable | SoundTable, stamp: Stamp) -> None:
+        _same(path, path.stat(), stamp)
+        self._path, self._table = path, table
+        # one container keeps the decoder, another gives packets: it can be opened again when a seek has gone astray
+        self._keeper = open_container(path)
+        self.context = self._keeper.streams[table.stream].codec_context
+        self.context.thread_type, self.context.thread_count = ThreadType.NONE, 1
+        self._open()
+
+    def _open(self) -> None:
+        self._container = open_container(self._path)
+        self._stream = self._container.streams[self._table.stream]
+        self._packets, self._next = demux(self._container, [self._stream]), 0
+
+    def packets(self, rows: np.ndarray) -> Iterator[tuple[int, AnyPacket]]:
+        """The packets of some rows in rising order, with the numbers of their rows."""
+        if int(rows[0]) - self._next > FAR_ROWS:
+            self._seek(int(rows[0]))
+        wanted, last = set(rows.tolist()), int(rows[-1])
+        while self._next <= last:
+            packet = next(self._packets, None)
+            if packet is None:
+                return
+            row, self._next = self._next, self._next + 1
+            if row in wanted:
+                yield row, packet
+
+    def _seek(self, first: int) -> None:
+        """Go on at row `first` or before it, where the demuxer can and says where it has come to."""
+        if first >= len(self._table.dts):
+            return
+        here = self._next
+        row, packet = self._sought(first)
+        if packet is not None and here <= row <= first:
+            self._packets, self._next = chain([packet], demux(self._container, [self._stream])), row
+            return
+        self._container.close()
+        self._open()
+        for _ in range(here):
+            next(self._packets, None)
+        self._next = here
+
+    def _sought(self, first: int) -> tuple[int, AnyPacket | None]:
+        """The row of the packet that comes after a seek, or -1 if it is not known, and that packet."""
+        try:
+            self._container.seek(int(self._table.dts[first]), stream=self._stream)
+        except FFmpegError:
+            return -1, None
+        packet = next(demux(self._container, [self._stream]), None)
+        if packet is None or packet.dts is None:
+            return -1, None
+        found = np.flatnonzero((self._table.dts == packet.dts) & (self._table.size == packet.size))
+        return (int(found[0]), packet) if len(found) == 1 else (-1, None)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._container.close()
+        self._keeper.close()

@@ -1,0 +1,100 @@
+"""What a packet says of itself: whether decoding can start at it, and whether any other picture refers to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+__all__ = ["KEPT", "droppable", "starts_decoding", "vops"]
+
+IDR, SEI = 5, 6  # nal_unit_type, ITU-T H.264 table 7-1
+RECOVERY_POINT = 6  # payloadType, ITU-T H.264 D.1.1
+B_VOP, B_PICTURE = 2, 3  # vop_coding_type, ISO 14496-2 table 6-20; picture_coding_type, ISO 13818-2 table 6-12
+VOP = b"\0\0\1\xb6"
+
+KEPT = -1
+"""Of a picture of layer 0 that others refer to, or may."""
+
+
+def starts_decoding(packet: bytes, codec: str, header: bytes) -> bool:
+    """Whether what is flagged as a key frame is one; `header` is the extradata of the stream.
+
+    Encoders that refresh the picture bit by bit flag H.264 recovery points. Only after as many frames as such a point
+    tells, or more, is the picture whole (ITU-T H.264 D.2.8, recovery_frame_cnt): with a count above 0 it is no start.
+    """
+    if codec != "h264":
+        return True
+    for unit in _units(packet, codec, header):
+        kind = unit[0] & 31
+        if kind == IDR:
+            return True
+        if kind == SEI and _waits(unit[1:]):
+            return False
+    return True
+
+
+def droppable(packet: bytes, codec: str, header: bytes) -> int:
+    """The temporal layer of a picture that no other of its layer or of a lower one refers to; of any other, −1 − layer.
+
+    Known of H.264 (nal_ref_idc 0), HEVC (sub-layer non-reference pictures, ITU-T H.265 table 7-1), MPEG-4 part 2 and
+    MPEG-1/2 (B pictures); all but HEVC have one layer. The pictures of the highest layer can then be left out, and the
+    others come out the same to the bit.
+    """
+    if codec == "h264":
+        slices = [u[0] for u in _units(packet, codec, header) if 1 <= u[0] & 31 <= 5]
+        return 0 if slices and not any(first & 0x60 for first in slices) else KEPT
+    if codec == "hevc":
+        pictures = [u[:2] for u in _units(packet, codec, header) if len(u) > 1 and u[0] >> 1 & 63 < 32]
+        unused = all((p[0] >> 1 & 63) < 16 and not p[0] >> 1 & 1 for p in pictures)
+        layer = (pictures[0][1] & 7) - 1 if pictures else 0
+        return layer if pictures and unused else KEPT - layer
+    if codec == "mpeg4":
+        kinds = [kind for _, kind in vops(packet)]
+        return 0 if kinds and all(k == B_VOP for k in kinds) else KEPT
+    if codec in {"mpeg1video", "mpeg2video"}:
+        kinds = [p[1] >> 3 & 7 for p in packet.split(b"\0\0\1\0")[1:] if len(p) > 1]
+        return 0 if kinds and all(k == B_PICTURE for k in kinds) else KEPT
+    return KEPT
+
+
+def vops(packet: bytes) -> list[tuple[int, int]]:
+    """Where the pictures of an MPEG-4 part 2 packet begin, and their vop_coding_type (0 I, 1 P, 2 B, 3 S)."""
+    found, at = [], packet.find(VOP)
+    while at >= 0 and at + len(VOP) < len(packet):
+        found.append((at, packet[at + len(VOP)] >> 6))
+        at = packet.find(VOP, at + len(VOP))
+    return found
+
+
+def _units(packet: bytes, codec: str, header: bytes) -> Iterator[bytes]:
+    """The NAL units of a packet, which have lengths before them where the header says so, else start codes."""
+    size_at = {"h264": 4, "hevc": 21}[codec]  # lengthSizeMinusOne, ISO 14496-15 sections 5.3.3.1 and 8.3.3.1
+    if header[:1] != b"\1" or len(header) <= size_at:
+        yield from (part for part in packet.split(b"\0\0\1")[1:] if part)
+        return
+    length_bytes, at = (header[size_at] & 3) + 1, 0
+    while at + length_bytes < len(packet):
+        size = int.from_bytes(packet[at : at + length_bytes], "big")
+        at += length_bytes
+        if size:
+            yield packet[at : at + size]
+        at += size
+
+
+def _waits(messages: bytes) -> bool:
+    """Whether an SEI unit holds a recovery point with a count above 0."""
+    at = 0
+    while at + 2 < len(messages):
+        fields = []
+        for _ in range(2):  # type and size: bytes of 255 add up until a smaller one ends them
+            value = 0
+            while at < len(messages) - 1 and messages[at] == 255:
+                value, at = value + 255, at + 1
+            fields.append(value + messages[at])
+            at += 1
+            if at >= len(messages):
+                return False
+        kind, size = fields
+        if kind == RECOVERY_POINT and size:
+            return messages[at] < 128  # Exp-Golomb: 0 is a single set bit
+        at += size
+    return False
