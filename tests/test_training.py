@@ -15,7 +15,7 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 
-from avssl.core import Example
+from avssl.core import Example, MediaError
 from avssl.data import Clips, catalogue, epoch_order
 from avssl.encoders import EachHead, Encoder, Projector, load_encoder, tiny_r2plus1d
 from avssl.losses import InfoNCE
@@ -90,7 +90,7 @@ def test_a_run_leaves_what_it_promises(toybox: Path, tmp_path: Path) -> None:
     run = fit(begin(tmp_path / "run"), pace_task(), pace_clips(toybox))
     assert [s for s, _ in losses(run.folder)] == list(range(9))
     (first, *_) = lines(run.folder)
-    assert {"epoch", "lr", "accuracy", "clips_per_second", "waiting"} <= first.keys()
+    assert {"epoch", "lr", "accuracy", "clips_per_second", "waiting", "seconds"} <= first.keys()
     assert 0 <= first["waiting"] <= 1
     draws = json.loads((run.folder / "draws.json").read_text())
     assert len(draws) == 8
@@ -322,6 +322,39 @@ def test_micro_batches_add_up_to_the_batch(toybox: Path, tmp_path: Path) -> None
     parts = fit(begin(tmp_path / "4", accumulate=4), task(), pace_clips(toybox))
     for (_, x), (_, y) in zip(losses(whole.folder), losses(parts.folder), strict=True):
         assert x == pytest.approx(y, abs=1e-4)
+
+
+class TestWeightsFromElsewhere:
+    def test_a_run_starts_from_the_encoders_of_another(self, toybox: Path, tmp_path: Path) -> None:
+        first = fit(begin(tmp_path / "first", epochs=1), pace_task(), pace_clips(toybox))
+        for init in (first.folder, first.folder / "encoder.safetensors"):
+            task = moco_task()
+            run = fit(begin(tmp_path / f"from {init.name}", epochs=0, init=init), task, moco_clips(toybox))
+            assert same(weights(run), weights(first))
+            assert isinstance(task, Contrast)
+            assert task.target is not None
+            assert same(task.target.state_dict(), task.online.state_dict())  # the slow copy starts there, too
+
+    def test_a_resumed_run_goes_on_from_its_own(self, toybox: Path, tmp_path: Path) -> None:
+        first = fit(begin(tmp_path / "first", epochs=1), pace_task(), pace_clips(toybox))
+        knobs = {"init": first.folder, "epochs": 2}
+        whole = fit(begin(tmp_path / "whole", **knobs), pace_task(), pace_clips(toybox))
+        fit(begin(tmp_path / "cut", **knobs | {"epochs": 1}, schedule="constant"), pace_task(), pace_clips(toybox))
+        resumed = fit(
+            begin(tmp_path / "cut", **knobs, resume=True, schedule="constant"), pace_task(), pace_clips(toybox)
+        )
+        assert losses(whole.folder)[0] == losses(resumed.folder)[0]
+        assert len(losses(resumed.folder)) == 6
+        assert not same(weights(resumed), weights(first))
+
+    def test_what_does_not_fit_or_is_not_there_is_named(self, toybox: Path, tmp_path: Path) -> None:
+        first = fit(begin(tmp_path / "first", epochs=0), pace_task(), pace_clips(toybox))
+        wider = tiny_r2plus1d(width=16)
+        task = Classify(wider, EachHead(wider.dim, 3), label="pace")
+        with pytest.raises(ValueError, match="does not fit"):
+            fit(begin(tmp_path / "wider", init=first.folder), task, pace_clips(toybox))
+        with pytest.raises(MediaError, match=r"no encoder\.safetensors in it"):
+            fit(begin(tmp_path / "none", init=tmp_path), pace_task(), pace_clips(toybox))
 
 
 def test_held_out_items_are_measured_and_not_trained_on(toybox: Path, tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ class Task(nn.Module, ABC):
     def encoders(self) -> dict[str, Encoder]:
         """What is kept and evaluated, by modality: "video" and/or "sound"."""
 
+    def before_training(self) -> None:
+        """Called once before the first step, after the encoders may have been given weights from elsewhere."""
+
     def after_step(self, progress: float) -> None:
         """Called after each step of the optimiser; `progress` is the share of training done, 0…1."""
 

@@ -115,6 +115,11 @@ class Contrast(Task):
         """The encoders by modality, without the slow copies."""
         return self.online.found()
 
+    def before_training(self) -> None:
+        """The slow copy starts as the networks do."""
+        if self.target is not None:
+            self.target.load_state_dict(self.online.state_dict())
+
     def forward(self, batch: Example) -> dict[str, Tensor]:
         """Loss, accuracy and spread."""
         clips = len(batch.clips)

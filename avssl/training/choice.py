@@ -47,6 +47,8 @@ class Train:
     """auto: CUDA where there is a device."""
     out: Path | None = None
     """The run folder; None: runs/<recipe>-<date and time>."""
+    init: Path | None = None
+    """A run folder or a file of weights whose encoders to start from; None: from weights drawn by the seed."""
     resume: bool = False
     """Go on from the newest checkpoint in `out`, exactly as if never stopped; from the start if there is none yet."""
     checkpoint_every: int = 0

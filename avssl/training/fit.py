@@ -15,12 +15,13 @@ from avssl.core import Example, MediaError, generator
 from avssl.data import Clips, Loader, announce, epoch_order
 from avssl.encoders import Encoder, save_encoder
 from avssl.tasks import Task
+from avssl.training.beginning import compare_items, encoder_file, take_over
 from avssl.training.checkpoint import restore, save
 from avssl.training.draws import write_draws
+from avssl.training.held_out import held_out
 from avssl.training.log import Log
 from avssl.training.optimisers import optimiser
 from avssl.training.progress import TrainingProgress
-from avssl.training.ranks import Ranks
 from avssl.training.schedules import rate
 from avssl.training.start import Run
 
@@ -47,36 +48,16 @@ def fit(
         FloatingPointError: the loss is not finite.
     """
     clips = replace(clips, seed=run.train.seed)
-    _compare_items(run, clips)
+    compare_items(run, clips)
     loop = _Loop(run, task.to(run.device), clips)
     if run.ranks.first:
         write_draws(run.folder, clips)
     loop.train(probes)
     if run.ranks.first:
         for name, encoder in task.encoders().items():
-            save_encoder(
-                encoder, run.folder / ("encoder.safetensors" if name == "video" else f"{name}_encoder.safetensors")
-            )
+            save_encoder(encoder, run.folder / encoder_file(name))
     run.ranks.wait()
     return run
-
-
-def _compare_items(run: Run, clips: Clips) -> None:
-    """Tell where a run goes on with other items than it began with, since then it is not as if never stopped.
-
-    Raises:
-        ValueError: the ranks have different items.
-    """
-    now = f"{len(clips)} items, {clips.fingerprint}"
-    seen = sorted({said for _, said in run.ranks.together([("", now)])})
-    if len(seen) > 1:
-        raise ValueError(f"the ranks see different data ({'; '.join(seen)}): give all of them the same files")
-    noted = run.folder / "items.txt"
-    if not run.ranks.first:
-        return
-    if run.train.resume and noted.is_file() and (before := noted.read_text()) != now:
-        announce(f"{run.folder} goes on with other data than it began with: {before} then, {now} now", [])
-    noted.write_text(now)
 
 
 @dataclass
@@ -106,6 +87,10 @@ class _Loop:
         self.micro = train.batch_size // share
         self.optimiser = optimiser(task, train)
         self.step = restore(run, task, self.optimiser) if train.resume else 0
+        if self.step == 0:
+            if train.init is not None:
+                take_over(task, train.init)
+            task.before_training()
         self.forward = self._wrapped()
         self.pending: list[_Pending] = []
         self.totals: dict[str, float] = {}
@@ -126,6 +111,7 @@ class _Loop:
     def train(self, probes: Sequence[Probe]) -> None:
         train, total = self.train_as, self.train_as.epochs * self.steps_per_epoch
         self.log = Log(self.run, step=self.step)
+        self.began = time.perf_counter()
         for error in (*self.clips.rejected, *self.clips.unfit) if self.step == 0 else ():
             self.log.event({"step": 0, "what": "left out", "path": error.path, "why": error.what})
         if (unfit := self.clips.unfit) and self.run.ranks.first:
@@ -174,6 +160,7 @@ class _Loop:
             values |= {
                 "clips_per_second": clips * self.run.ranks.world / (now - since),
                 "waiting": (loader.waited - waited) / (now - since),
+                "seconds": now - self.began,
             }
             since, waited = now, loader.waited
             self.pending.append(_Pending(values, metrics))
@@ -274,41 +261,3 @@ class _Loop:
             self.progress.probed("  ".join(f"{name} {value:.3f}" for name, value in found))
         self.task.train()
         self.run.ranks.wait()
-
-
-@torch.no_grad()
-def held_out(
-    task: Task, clips: Clips, *, batch_size: int, device: torch.device, ranks: Ranks, passes: int = 2
-) -> tuple[list[tuple[str, float]], list[MediaError]]:
-    """The task's own numbers on items that it is not trained on, with the same draws at every call; and what of them
-    is damaged.
-
-    The draws are those of the last stage of a curriculum. All ranks take part, each with as many examples as the
-    others, since a task may gather over them.
-    """
-    if clips.held_out is None:
-        return [], []
-    sums: dict[str, float] = {}
-    count, skipped = 0, []
-    positions = _shares(len(clips.held_out), batch_size, ranks)
-    for n in range(passes):
-        loader = Loader(clips.held_out, positions, epoch=_HELD_OUT + n, device=device, keep_size=ranks.world > 1)
-        for batch in loader:
-            count += len(batch)
-            for name, value in task(batch).items():
-                sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
-        skipped += loader.skipped
-    means = ranks.mean(torch.tensor([total / count for total in sums.values()], device=device)).tolist()
-    return [(f"held-out {name}", value) for name, value in zip(sums, means, strict=True)], skipped
-
-
-def _shares(items: int, batch_size: int, ranks: Ranks) -> list[range]:
-    """This rank's part of each batch over the ranks; of the last one only what all can have alike."""
-    shares, start = [], 0
-    while (size := min(batch_size, (items - start) // ranks.world)) > 0:
-        shares.append(range(start + ranks.rank * size, start + (ranks.rank + 1) * size))
-        start += ranks.world * size
-    return shares
-
-
-_HELD_OUT = 2**31  # epochs that training never reaches
