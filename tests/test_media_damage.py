@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from media_files import Film, Noise, bursts, numbered, numbers_of, write
 from PIL import Image
+from test_media_sound import KINDS as SOUNDS
+from torch import Tensor
 
 from avssl.core import MediaError, Sound, Span
-from avssl.media import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES, open_media, probe
+from avssl.media import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES, look, open_media, probe
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +200,28 @@ def test_suffixes_do_not_overlap() -> None:
     sets = [VIDEO_SUFFIXES, PICTURE_SUFFIXES, SOUND_SUFFIXES]
     assert sum(map(len, sets)) == len(frozenset().union(*sets))
     assert all(s.startswith(".") and s == s.lower() for s in frozenset().union(*sets))
+
+
+@pytest.mark.parametrize("name", ["aac.m4a", "aac.mp4", "mp3.mp3", "alac.m4a", "ac3.mkv"])
+def test_sound_that_is_lost_is_an_error_there_and_nowhere_else(name: str, folder: Path) -> None:
+    film, made = SOUNDS[name]
+    path = write(folder / f"hurt_{name}", film, made)
+    sound = look(path).sound
+    assert sound is not None
+
+    def heard(start: float) -> Tensor:
+        with open_media(path) as media:
+            (clip,) = media.read([Span(sound=Sound(start=start, duration=0.4, rate=made.rate))])
+        assert clip.audio is not None
+        return clip.audio
+
+    before, after = heard(0.5), heard(4.2)
+    data, middle = bytearray(path.read_bytes()), len(sound.size) // 2
+    for row in range(middle, middle + 6):
+        at, size = int(sound.position[row]), int(sound.size[row])
+        data[at : at + size] = np.random.default_rng(row).bytes(size)
+    path.write_bytes(data)
+    with pytest.raises(MediaError, match=r"its sound from 2\.[45]\d* s to 2\.[5678]\d* s cannot be decoded"):
+        heard(2.4)
+    assert torch.equal(heard(0.5), before)
+    assert torch.equal(heard(4.2), after)

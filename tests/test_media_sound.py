@@ -176,3 +176,19 @@ def test_rates_without_a_common_measure_are_refused(folder: Path) -> None:
     path = write(folder / "odd.wav", noise=noise("pcm_s16le", 44101))
     with open_media(path) as media, pytest.raises(MediaError, match="44101 Hz cannot well be resampled"):
         media.read([Span(sound=Sound(start=0.0, duration=0.1))])
+
+
+@pytest.mark.parametrize("rates", [(44100, 16000), (22050, 16000), (48000, 44100)])
+def test_the_number_of_threads_does_not_show_in_a_bit(rates: tuple[int, int], folder: Path) -> None:
+    path = write(folder / f"{rates[0]}.wav", noise=noise("pcm_s16le", rates[0]))
+    spans = [Span(sound=Sound(start=0.2, duration=n / 64, rate=rates[1])) for n in range(16, 32)]
+    threads, heard = torch.get_num_threads(), []
+    try:
+        for count in (1, 4):
+            torch.set_num_threads(count)
+            with open_media(path) as media:
+                heard.append([clip.audio for clip in media.read(spans)])
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for a, b in zip(*heard, strict=True))
