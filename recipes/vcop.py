@@ -6,7 +6,7 @@ python recipes/vcop.py --data.root ~/ucf101/videos --train.epochs 300
 from dataclasses import dataclass, field
 
 from avssl.cli import cli
-from avssl.data import Data, View
+from avssl.data import Data, View, one_way
 from avssl.encoders import PairwiseHead, VideoNet
 from avssl.evaluation import probes, transfer
 from avssl.samplers import ClipOrder
@@ -17,8 +17,10 @@ from avssl.transforms import RandomCrop
 
 @dataclass(frozen=True, kw_only=True)
 class Config(View):
-    data: Data = field(default_factory=Data)
-    train: Train = field(default_factory=lambda: Train(epochs=60, lr=3e-3, warmup=2))
+    frames: int = 8
+    step: int = 2
+    data: Data = field(default_factory=one_way)
+    train: Train = field(default_factory=lambda: Train(epochs=20, batch_size=16, lr=1e-3, warmup=2))
     encoder: VideoNet = VideoNet.tiny_r2plus1d
     clips: int = 3
     """Clips to put in order; all their permutations are the classes."""
@@ -27,6 +29,8 @@ class Config(View):
 
 
 PAPER = Config(
+    frames=16,
+    step=1,
     size=112,
     encoder=VideoNet.r2plus1d_10,
     train=Train(optimizer="sgd", lr=1e-3, weight_decay=5e-4, batch_size=8, epochs=300, schedule="constant"),

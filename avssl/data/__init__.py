@@ -1,6 +1,6 @@
 """Items × sampler × transform → batches."""
 
-from avssl.data.choice import Data
+from avssl.data.choice import Data, one_way
 from avssl.data.clips import Clips, collate
 from avssl.data.items import Catalogue, Entry, Item, entries
 from avssl.data.loader import Loader, batches, epoch_order
@@ -22,4 +22,5 @@ __all__ = [
     "collate",
     "entries",
     "epoch_order",
+    "one_way",
 ]

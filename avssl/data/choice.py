@@ -12,11 +12,11 @@ from avssl.core import Sampler
 from avssl.data.clips import Clips
 from avssl.data.items import Catalogue
 from avssl.data.scan import Damaged, catalogue
-from avssl.media.toybox import Toybox, make_toybox
+from avssl.media.toybox import ONE_WAY_MOTIONS, Toybox, make_toybox
 from avssl.samplers import ForeignSound, Frozen
 from avssl.transforms import Noise, Transform
 
-__all__ = ["Data"]
+__all__ = ["Data", "one_way"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +94,11 @@ class Data:
             )
         held_out = of(self.held_out) if everything.where(split=self.held_out).items else None
         return replace(of(self.splits), held_out=held_out, rejected=everything.rejected)
+
+
+def one_way() -> Data:
+    """The toybox of the motions that can be put in order: the default of the tasks that ask for one."""
+    return Data(toybox=Toybox(motions=ONE_WAY_MOTIONS))
 
 
 def _known(kind: type[Data] | type[Toybox], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["DEFAULT_MOTIONS", "MOTIONS", "SHAPES", "TIMBRES", "MotionName", "Toybox"]
+__all__ = ["DEFAULT_MOTIONS", "MOTIONS", "ONE_WAY_MOTIONS", "SHAPES", "TIMBRES", "MotionName", "Toybox"]
 
 MotionName: TypeAlias = Literal[
     "bounce",
@@ -42,6 +42,13 @@ MOTIONS: tuple[MotionName, ...] = (
 
 DEFAULT_MOTIONS: tuple[MotionName, ...] = MOTIONS[:10]
 """The motion classes of a toybox unless others are asked for: those that cannot be told by one picture's extent."""
+
+ONE_WAY_MOTIONS: tuple[MotionName, ...] = ("bounce", "grow", "splash", "slow_orbit")
+"""Motions for tasks of order: none is there backwards, too, and half of them progress over the whole clip.
+
+Where each has its mirror in time, as by default, one cannot tell which of two parts came first unless one sees time's
+direction within them.
+"""
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross", "star")
 """The appearance classes: shapes. All wear the same colours and patterns on the same backgrounds: only shape tells."""
