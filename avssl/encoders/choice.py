@@ -17,6 +17,8 @@ class VideoNet(Enum):
     tiny_r2plus1d = member(tiny.tiny_r2plus1d)
     tiny_r2plus1d_gn = member(partial(tiny.tiny_r2plus1d, norm="group"))
     tiny_resnet = member(tiny.tiny_resnet)
+    # which knows where things are
+    tiny_resnet_fc = member(partial(tiny.tiny_resnet, last="fc"))
     tiny_resnet_gn = member(partial(tiny.tiny_resnet, norm="group"))
     c3d = member(clip.c3d)
     r3d_10 = member(clip.r3d_10)

@@ -17,6 +17,7 @@ from avssl.encoders.base import ClipEncoder, FrameEncoder, Origin, Trunk
 __all__ = ["Norm", "tiny_r2plus1d", "tiny_resnet"]
 
 Norm: TypeAlias = Literal["batch", "group"]
+Last: TypeAlias = Literal["stage4", "fc"]
 
 
 def norm_layer(norm: Norm, channels: int, *, space: Literal[2, 3]) -> nn.Module:
@@ -134,16 +135,19 @@ def tiny_r2plus1d(*, width: int = 16, norm: Norm = "batch") -> ClipEncoder:
     return ClipEncoder(trunk, origin=Origin.of(tiny_r2plus1d, {"width": width, "norm": norm}))
 
 
-def tiny_resnet(*, width: int = 16, norm: Norm = "batch") -> FrameEncoder:
+def tiny_resnet(*, width: int = 16, norm: Norm = "batch", last: Last = "stage4") -> FrameEncoder:
     """A 2-D residual network of four blocks, D = 8·width, for pictures of about 32 to 64 pixels.
 
-    After He et al., CVPR 2016, arXiv:1512.03385. Its stages shrink a picture 2, 4, 8 and 8 times.
+    After He et al., CVPR 2016, arXiv:1512.03385. Its stages shrink a picture 2, 4, 8 and 8 times. With `last` "fc" a
+    full layer over 4 × 4 places follows, which knows where things are, as AlexNet's do and a mean does not.
 
     Raises:
-        ValueError: `width` is not a multiple of 8, or `norm` is unknown.
+        ValueError: `width` is not a multiple of 8, or `norm` or `last` is unknown.
     """
     if width < 8 or width % 8:
         raise ValueError(f"width {width}: must be a multiple of 8")
+    if last not in {"stage4", "fc"}:
+        raise ValueError(f"last {last!r}: must be 'stage4' or 'fc'")
     net = nn.Sequential()
     stem = (nn.Conv2d(3, width, 3, 1, 1, bias=False), norm_layer(norm, width, space=2), nn.ReLU(inplace=True))
     net.add_module("stem", nn.Sequential(*stem))
@@ -151,7 +155,12 @@ def tiny_resnet(*, width: int = 16, norm: Norm = "batch") -> FrameEncoder:
     net.add_module("stage2", _Frame(width, 2 * width, norm, stride=2))
     net.add_module("stage3", _Frame(2 * width, 4 * width, norm, stride=2))
     net.add_module("stage4", _Frame(4 * width, 8 * width, norm, stride=1))
+    names = ["stem", "stage1", "stage2", "stage3", "stage4"]
+    if last == "fc":
+        full = nn.Conv2d(8 * width, 8 * width, 4, bias=False)
+        whole = (nn.AdaptiveAvgPool2d(4), full, norm_layer(norm, 8 * width, space=2), nn.ReLU(inplace=True))
+        net.add_module("fc", nn.Sequential(*whole))
+        names.append("fc")
     initialise(net)
-    names = ("stem", "stage1", "stage2", "stage3", "stage4")
     trunk = Trunk(net=net, stages={n: (n,) for n in names}, dim=8 * width)
-    return FrameEncoder(trunk, origin=Origin.of(tiny_resnet, {"width": width, "norm": norm}))
+    return FrameEncoder(trunk, origin=Origin.of(tiny_resnet, {"width": width, "norm": norm, "last": last}))
