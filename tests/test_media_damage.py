@@ -12,6 +12,7 @@ import torch
 from media_files import Film, Noise, bursts, numbered, numbers_of, write
 from PIL import Image
 from test_media_sound import KINDS as SOUNDS
+from test_media_sound import hiss
 from torch import Tensor
 
 from avssl.core import MediaError, Sound, Span
@@ -225,3 +226,60 @@ def test_sound_that_is_lost_is_an_error_there_and_nowhere_else(name: str, folder
         heard(2.4)
     assert torch.equal(heard(0.5), before)
     assert torch.equal(heard(4.2), after)
+
+
+HOLED = {
+    "aac.mp4": 4,
+    "aac.ts": 4,
+    "alac.m4a": 3,
+    "flac.flac": 3,
+    "flac.ogg": 13,
+    "mp2.mpg": 4,
+    "mp3.mp3": 4,
+    "mp3.mp4": 4,
+    "opus.mp4": 4,
+    "opus.ogg": 10,
+}
+"""So many quarters of a second, at most, may be refused around 1/20 s of zeros; a page of Ogg lasts a second."""
+
+
+def quarters(path: Path, rate: int) -> list[Tensor | None]:
+    """The sound from 0.25 to 4.75 s, each quarter of a second read alone; None: it is refused."""
+    found: list[Tensor | None] = []
+    with open_media(path) as media:
+        for k in range(1, 19):
+            try:
+                (clip,) = media.read([Span(sound=Sound(start=k / 4, duration=0.25, rate=rate))])
+            except MediaError:
+                found.append(None)
+            else:
+                assert clip.audio is not None
+                assert clip.valid == clip.audio.shape[1]
+                found.append(clip.audio)
+    return found
+
+
+@pytest.mark.parametrize("name", HOLED)
+def test_bytes_overwritten_in_the_middle_cost_what_needs_them(name: str, folder: Path) -> None:
+    film, made = SOUNDS.get(name, (None, SOUNDS["flac.flac"][1]))
+    made = hiss(made.codec, made.rate)
+    path = write(folder / f"holed_{name}", film, made)
+    whole = quarters(path, made.rate)
+    assert None not in whole
+    data = bytearray(path.read_bytes())
+    begin = len(data) * 45 // 100
+    data[begin : begin + len(data) // 100] = bytes(len(data) // 100)
+    path.write_bytes(data)
+    holed = quarters(path, made.rate)
+    refused = [k for k, found in enumerate(holed) if found is None]
+    assert refused == list(range(refused[0], refused[-1] + 1))
+    assert len(refused) <= HOLED[name]
+    assert refused[0] / 4 <= 2.1
+    assert refused[-1] / 4 >= 1.75
+    # an MP3 file has no clock: FFmpeg counts the frames that it finds, so that what follows lost ones comes early
+    rest = holed[: refused[0]] if name == "mp3.mp3" else holed
+    for before, after in zip(whole, rest, strict=False):
+        if before is not None and after is not None:
+            assert torch.allclose(before, after, atol=5e-3)
+    with open_media(path) as media:  # what lies between two stretches is not asked for
+        media.read([Span(sound=Sound(start=t, duration=0.2, rate=16000)) for t in (0.25, 4.25)])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -176,6 +178,84 @@ def test_rates_without_a_common_measure_are_refused(folder: Path) -> None:
     path = write(folder / "odd.wav", noise=noise("pcm_s16le", 44101))
     with open_media(path) as media, pytest.raises(MediaError, match="44101 Hz cannot well be resampled"):
         media.read([Span(sound=Sound(start=0.0, duration=0.1))])
+
+
+@pytest.mark.parametrize("name", ["aac.mp4", "libopus.mkv", "pcm_s16le.wav", "flac.flac"])
+def test_eight_channels_are_read(name: str, folder: Path) -> None:
+    """PyAV's own reading of planar frames with so many runs past their end."""
+    codec, path = name.split(".")[0], folder / f"surround_{name}"
+    samples = np.random.default_rng(0).normal(0, 0.1, (8, 48000)).astype(np.float32)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=48000, layout="7.1")
+        packed = np.ascontiguousarray(samples.T).reshape(1, -1)  # planar ones, PyAV cannot make either
+        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout="7.1")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    with open_media(path) as media:
+        assert media.info.channels == 8
+        both = media.read([Span(sound=Sound(start=0.2, duration=0.5, rate=48000, mono=mono)) for mono in (False, True)])
+    assert both[0].audio.shape == (8, 24000)
+    assert torch.allclose(both[0].audio.mean(0), both[1].audio[0], atol=1e-6)
+    if codec in {"pcm_s16le", "flac"}:
+        assert np.abs(both[0].audio.numpy() - samples[:, 9600:33600]).max() < 1e-3
+
+
+def hiss(codec: str, rate: int = 44100) -> Noise:
+    samples = np.random.default_rng(0).normal(0, 0.1, (1, round(SECONDS * rate))).astype(np.float32)
+    return Noise(samples=samples, rate=rate, codec=codec)
+
+
+@pytest.mark.parametrize("name", ["aac.mp4", "aac.mkv", "opus.mp4", "alac.m4a", "flac.mkv", "flac.ogg"])
+def test_a_pause_is_silence_unless_the_format_cannot_pause(name: str, folder: Path) -> None:
+    codec = {"opus": "libopus"}.get(name[:4], name.split(".")[0])
+    made = hiss(codec, 48000)
+    plain, path = write(folder / f"plain_{name}", noise=made), folder / f"paused_{name}"
+    with av.open(str(plain)) as a, av.open(str(path), "w") as b:
+        stream = b.add_stream_from_template(a.streams.audio[0])
+        for packet in a.demux(a.streams.audio[0]):
+            if packet.size:
+                if packet.pts * packet.time_base >= 2.5:
+                    packet.pts = packet.dts = packet.pts + round(1 / packet.time_base)
+                packet.stream = stream
+                b.mux(packet)
+    with open_media(plain) as media:
+        (whole,) = media.read([Span(sound=Sound(start=0.0, duration=5.0, rate=48000))])
+    with open_media(path) as media:
+        if name.endswith("ogg"):
+            with pytest.raises(MediaError, match="cannot be decoded"):
+                media.read([Span(sound=Sound(start=2.0, duration=2.0, rate=48000))])
+            return
+        (clip,) = media.read([Span(sound=Sound(start=0.0, duration=6.0, rate=48000))])
+    loud = np.flatnonzero(clip.audio[0].numpy())
+    k = int(np.diff(loud).argmax())
+    begin, end = int(loud[k]) + 1, int(loud[k + 1])  # of the longest silence
+    assert 2.4 < begin / 48000 < 2.6
+    assert end - begin == pytest.approx(48000, abs=60)  # Matroska rounds to a millisecond
+    assert int(clip.valid) == pytest.approx(5 * 48000, abs=60)
+    assert torch.allclose(clip.audio[:, :begin], whole.audio[:, :begin], atol=1e-3)
+    assert torch.allclose(clip.audio[:, end : end + 90000], whole.audio[:, begin : begin + 90000], atol=1e-3)
+
+
+def test_sound_goes_on_where_its_packets_are_told_to_begin_late(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg takes the first packet of a page of Ogg Vorbis for a short one, which ends when it does."""
+
+    def late(container: av.container.InputContainer, streams: list[av.stream.Stream]) -> Iterator[av.Packet]:
+        for number, packet in enumerate(demux(container, streams)):
+            if number % 5 == 2:
+                packet.pts, packet.duration = packet.pts + 448, packet.duration - 448
+            yield packet
+
+    path = write(folder / "pages.ogg", noise=hiss("flac"))
+    span = Span(sound=Sound(start=0.0, duration=SECONDS, rate=44100))
+    with open_media(path) as media:
+        (told,) = media.read([span])
+    demux = packets.demux
+    for room in (packets, feed):
+        monkeypatch.setattr(room, "demux", late)
+    with open_media(path) as media:
+        (again,) = media.read([span])
+    assert torch.equal(again.audio, told.audio)
 
 
 @pytest.mark.parametrize("rates", [(44100, 16000), (22050, 16000), (48000, 44100)])

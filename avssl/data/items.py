@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from avssl.core import MediaError, MediaInfo
 from avssl.media import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
@@ -39,7 +41,11 @@ class Item(Entry):
 
     index: int
     info: MediaInfo
-    table: memoryview | None = field(default=None, compare=False, repr=False)
+    table: memoryview | bytes | None = field(default=None, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process: a copy of what is mapped."""
+        return self.__dict__ | {"table": None if self.table is None else bytes(self.table)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +147,10 @@ def _row(manifest: Path, line: int, row: Mapping[str | None, str | list[str] | N
 
     def seconds(name: str) -> float | None:
         try:
-            return float(columns[name]) if columns.get(name) else None
+            value = float(columns[name]) if columns.get(name) else None
+            if value is not None and not math.isfinite(value):
+                raise ValueError(value)
+            return value
         except ValueError:
             raise MediaError(
                 manifest, f"line {line}: {name} {columns[name]!r} is not a number", "give seconds, such as 2.5"

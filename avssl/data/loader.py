@@ -14,6 +14,7 @@ import torch
 
 from avssl.core import Example, MediaError, generator
 from avssl.data.clips import Clips, collate
+from avssl.data.scan import forgotten
 
 __all__ = ["Loader", "batches", "epoch_order"]
 
@@ -102,7 +103,7 @@ class Loader:
         except MediaError as e:
             if self.clips.damaged == "stop":
                 raise
-            return e
+            return forgotten(e)
 
 
 def _nothing_left(last: MediaError, of: str) -> MediaError:

@@ -17,7 +17,7 @@ from rich.progress import track
 from avssl.core import MediaError, MediaInfo
 from avssl.data.items import Catalogue, Entry, Item, entries
 from avssl.data.tables import read_tables, write_tables
-from avssl.media import FileTable, Stamp, look, packed, stamp_of, unpacked
+from avssl.media import Stamp, look, packed, stamp_of, unpacked
 from avssl.media.toybox import cache_root
 
 __all__ = ["Damaged", "announce", "catalogue"]
@@ -118,26 +118,44 @@ def _look(source: Path, paths: list[Path], *, workers: int) -> dict[Path, _Found
     name = hashlib.sha256(os.fsencode(source.resolve())).hexdigest()[:16]
     cache_file = cache_root() / "scan" / f"{name}.tables"
     cached = read_tables(cache_file)
-    tables = {p: row for p in unique if (row := cached.get(str(p))) and row[0] == _stamp(p) and _whole(row[1])}
+    good: dict[Path, tuple[Stamp, _Found]] = {}
+    for p in unique:
+        if (row := cached.get(str(p))) and row[0] == _stamp(p) and (info := _info(row[1])):
+            good[p] = row[0], _Found(info, row[1])
     failed: dict[Path, MediaError] = {}
-    if missing := [p for p in unique if p not in tables]:
-        for path, found in _look_into(missing, workers=workers):
+    missing = [p for p in unique if p not in good]
+    before = len(good)
+    try:
+        for path, found in _look_into(missing, workers=workers) if missing else ():
             if isinstance(found, MediaError):
                 failed[path] = found
             else:
-                tables[path] = found.stamp, memoryview(packed(found))
-        write_tables(cache_file, ((str(p), stamp, table) for p, (stamp, table) in tables.items()))
-        mapped = read_tables(cache_file)  # which need no memory
-        tables = {p: mapped.get(str(p), row) for p, row in tables.items()}
-    good = {p: _Found(unpacked(table).info, table) for p, (_, table) in tables.items()}
-    return {**good, **failed}
+                good[path] = found
+    finally:  # what was found is kept, also where somebody loses patience
+        if len(good) > before:
+            good = _kept(cache_file, good)
+    return {**{p: found for p, (_, found) in good.items()}, **failed}
 
 
-def _whole(table: memoryview) -> bool:
+def _kept(cache_file: Path, good: dict[Path, tuple[Stamp, _Found]]) -> dict[Path, tuple[Stamp, _Found]]:
+    """The same, in the cache: mapped, the tables need no memory."""
     try:
-        return bool(unpacked(table))
-    except ValueError:  # the cache is damaged: this one is made again
-        return False
+        write_tables(cache_file, ((str(p), stamp, found.table) for p, (stamp, found) in good.items()))
+    except OSError as e:
+        announce(f"{cache_file} cannot be written ({e.strerror}): choose another folder by $AVSSL_CACHE", [])
+        return good
+    mapped = read_tables(cache_file)
+    return {
+        p: (stamp, _Found(found.info, mapped[str(p)][1]) if str(p) in mapped else found)
+        for p, (stamp, found) in good.items()
+    }
+
+
+def _info(table: memoryview) -> MediaInfo | None:
+    try:
+        return unpacked(table).info
+    except (ValueError, KeyError, TypeError):  # the cache is damaged: this one is made again
+        return None
 
 
 def _stamp(path: Path) -> Stamp | None:
@@ -147,15 +165,28 @@ def _stamp(path: Path) -> Stamp | None:
         return None
 
 
-def _look_into(paths: list[Path], *, workers: int) -> Iterator[tuple[Path, FileTable | MediaError]]:
-    def one(path: Path) -> tuple[Path, FileTable | MediaError]:
-        try:
-            return path, look(path)
-        except MediaError as e:
-            return path, e
+_Looked = tuple[Path, tuple[Stamp, _Found] | MediaError]
 
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+
+def _look_into(paths: list[Path], *, workers: int) -> Iterator[_Looked]:
+    def one(path: Path) -> _Looked:
+        try:
+            table = look(path)
+        except MediaError as e:
+            return path, forgotten(e)
+        return path, (table.stamp, _Found(table.info, memoryview(packed(table))))
+
+    pool = ThreadPoolExecutor(max_workers=max(1, workers))
+    try:
         futures = [pool.submit(one, p) for p in paths]
         console = Console(stderr=True)
         for f in track(as_completed(futures), "Scanning media", total=len(futures), console=console, transient=True):
             yield f.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def forgotten(error: MediaError) -> MediaError:
+    """The same error without the frames it was raised in, which would keep what they were working on in memory."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

@@ -6,10 +6,11 @@ import json
 import mmap
 import os
 import struct
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from avssl.media import Stamp
+from avssl.media import DECODERS, Stamp
 
 __all__ = ["Known", "read_tables", "write_tables"]
 
@@ -34,21 +35,34 @@ def read_tables(path: Path) -> Known:
     begin, length, mark = END.unpack(view[-END.size :])
     if mark != MARK or begin + length + END.size != len(view):
         return {}
-    index = json.loads(bytes(view[begin : begin + length]))
-    return {p: (Stamp(size=s, mtime_ns=m), view[at : at + n]) for p, (s, m, at, n) in index.items()}
+    try:
+        content = json.loads(bytes(view[begin : begin + length]))
+        if content["decoders"] != DECODERS:
+            return {}
+        return {p: (Stamp(size=s, mtime_ns=m), view[at : at + n]) for p, (s, m, at, n) in content["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):  # damaged: all is looked into again
+        return {}
 
 
 def write_tables(path: Path, tables: Iterable[tuple[str, Stamp, bytes | memoryview]]) -> None:
-    """Write the tables of a data set; who reads it sees the old file or the new one."""
+    """Write the tables of a data set; who reads it sees the old file or the new one.
+
+    Raises:
+        OSError: it cannot be written there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     index: dict[str, tuple[int, int, int, int]] = {}
-    with temporary.open("wb") as file:
-        for name, stamp, table in tables:
-            file.write(bytes(-file.tell() % ALIGNED))
-            index[name] = (stamp.size, stamp.mtime_ns, file.tell(), len(table))
-            file.write(table)
-        words = json.dumps(index).encode()
-        begin = file.tell()
-        file.write(words + END.pack(begin, len(words), MARK))
-    temporary.replace(path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            for name, stamp, table in tables:
+                file.write(bytes(-file.tell() % ALIGNED))
+                index[name] = (stamp.size, stamp.mtime_ns, file.tell(), len(table))
+                file.write(table)
+            words = json.dumps({"decoders": DECODERS, "files": index}).encode()
+            begin = file.tell()
+            file.write(words + END.pack(begin, len(words), MARK))
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

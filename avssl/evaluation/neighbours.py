@@ -29,7 +29,8 @@ class Neighbours:
         """Write `neighbours.npz` and `neighbours.json`."""
         np.savez_compressed(folder / "neighbours.npz", strips=self.strips)
         words = {"labels": self.labels, "paths": self.paths}
-        (folder / "neighbours.json").write_text(json.dumps(words, ensure_ascii=False) + "\n", encoding="utf-8")
+        # escapes of JSON keep what a file may be called but UTF-8 cannot hold: bytes that are no text
+        (folder / "neighbours.json").write_text(json.dumps(words) + "\n", encoding="utf-8")
 
 
 def picture_neighbours(

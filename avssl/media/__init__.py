@@ -4,9 +4,10 @@ from avssl.media.clips import Media
 from avssl.media.feed import stamp_of
 from avssl.media.kinds import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
 from avssl.media.reader import look, open_media, probe
-from avssl.media.table import FileTable, Stamp, packed, unpacked
+from avssl.media.table import DECODERS, FileTable, Stamp, packed, unpacked
 
 __all__ = [
+    "DECODERS",
     "PICTURE_SUFFIXES",
     "SOUND_SUFFIXES",
     "VIDEO_SUFFIXES",

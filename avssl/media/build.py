@@ -23,29 +23,48 @@ from avssl.media.soundtrack import placed_on, sound_table
 from avssl.media.table import FileTable, PictureTable, SoundTable, Stamp
 from avssl.media.timeline import picture_table
 from avssl.media.turn import turn_of
-from avssl.media.units import B_VOP
 
 __all__ = ["build_table"]
 
+SHOWN = 6
+"""Frames at the beginning that are compared before the bytes of the file are trusted."""
+
 PROVED = 4
 """Packets of sound at either end that are compared before the bytes of the file are trusted."""
+
+MISSED = 2048
+"""Samples after a late start that a bare decoder may not give: the first packet of some codecs only prepares it."""
 
 NO_BYTES = np.array([], np.int64)
 
 
 def build_table(path: Path) -> FileTable:
-    """Look once through a file with pictures, sound or both.
+    """Look once through a file with pictures, sound or both; of one whose sound is destroyed, only the pictures count.
 
     Raises:
         MediaError: it cannot be read, or has neither.
     """
     with refusing(path, "reading it"):
-        stamp = stamp_of(path.stat())
-    with open_container(path) as container, refusing(path, "reading it"):
+        try:
+            return _build(path)
+        except (ValueError, LookupError, ArithmeticError) as e:
+            # whatever a damaged header makes of the numbers in it, one file must not end the scan of all others
+            what = f"it cannot be made sense of ({type(e).__name__}: {e})"
+            raise MediaError(path, what, "leave it out or encode it again") from e
+
+
+def _build(path: Path) -> FileTable:
+    stamp = stamp_of(path.stat())
+    with open_container(path) as container:
         film, noise = tracks(path, container)
         if film is None and noise is None:
             raise MediaError(path, "it has neither pictures nor sound that can be decoded", "leave it out")
-        sound = None if noise is None else _sound(noise, stamp)
+        try:
+            sound = None if noise is None else _sound(noise, stamp)
+        except MediaError:
+            if film is None:
+                raise
+            sound = None
         picture, frame = (None, None) if film is None else _picture(film, stamp)
     if sound is not None:  # the 0 of the file's clock is its first frame, or else its first sample
         sound = placed_on(sound, picture.zero if picture else Fraction(sound.begin, sound.rate))
@@ -53,30 +72,41 @@ def build_table(path: Path) -> FileTable:
 
 
 def _picture(track: Track, stamp: Stamp) -> tuple[PictureTable, VideoFrame]:
-    """The table of the pictures, and the first frame."""
+    """The table of the pictures, and the first frame that can be decoded.
+
+    The bytes of the file are trusted if some frames at its beginning and at its end decode to the same from them.
+    """
     table = picture_table(track)
-    demuxed = replace(table, position=NO_BYTES)
-    if any(r.vop > B_VOP for r in track.rows):  # the demuxer does not part what was packed together
-        demuxed = table
-    frame = _first(track.path, demuxed, stamp)
-    trusted = not table.raw or demuxed is table or _alike(frame, _first_or_none(track.path, table, stamp))
-    return replace(table if trusted else demuxed, turn=turn_of(frame)), frame
+    told, error = _some(track.path, replace(table, position=NO_BYTES) if not track.parted else table, stamp)
+    if not told:
+        assert error is not None
+        raise error
+    frame = told[min(told)]
+    if table.raw and not track.parted:
+        found, _ = _some(track.path, table, stamp)
+        if told.keys() != found.keys() or not all(_alike(f, found[n]) for n, f in told.items()):
+            table = replace(table, position=NO_BYTES)
+    return replace(table, turn=turn_of(frame)), frame
 
 
-def _first(path: Path, table: PictureTable, stamp: Stamp) -> VideoFrame:
-    return next(frame for _, frame in decode(path, table, stamp, [0]))
+def _some(path: Path, table: PictureTable, stamp: Stamp) -> tuple[dict[int, VideoFrame], MediaError | None]:
+    """Frames at the beginning and at the end, as far as they can be decoded, and why others cannot."""
+    count = len(table.rows)
+    found: dict[int, VideoFrame] = {}
+    why: MediaError | None = None
+    for numbers in (range(min(SHOWN, count)), range(max(SHOWN, count - 2), count)):
+        try:
+            found |= dict(decode(path, table, stamp, numbers)) if numbers else {}
+        except MediaError as e:
+            why = e
+        except (FFmpegError, ValueError) as e:  # a decoder that cannot be made or used without its container
+            why = MediaError(path, f"its pictures cannot be decoded ({e})", "leave the file out or encode it again")
+    return found, why
 
 
-def _first_or_none(path: Path, table: PictureTable, stamp: Stamp) -> VideoFrame | None:
-    try:
-        return _first(path, table, stamp)
-    except (MediaError, FFmpegError, ValueError):  # a decoder that cannot be made or used without its container
-        return None
-
-
-def _alike(a: VideoFrame, b: VideoFrame | None) -> bool:
+def _alike(a: VideoFrame, b: VideoFrame) -> bool:
     """Whether two frames are the same to look at, in every bit."""
-    if b is None or (a.format.name, a.height, a.width) != (b.format.name, b.height, b.width):
+    if (a.format.name, a.height, a.width) != (b.format.name, b.height, b.width):
         return False
     shown = np.empty((2, 3, a.height, a.width), np.uint8)
     converter = Converter()
@@ -108,9 +138,11 @@ def _sound(track: Track, stamp: Stamp) -> SoundTable:
 
 
 def _overlapping(a: Sequence[Piece], b: Sequence[Piece]) -> bool:
-    """Whether two decodings are one piece each and agree where both have samples."""
+    """Whether two decodings are one piece each, as long but for a few samples, and agree where both have some."""
     if len(a) != 1 or len(b) != 1:
         return not a and not b
+    if b[0].end != a[0].end or b[0].start > a[0].start + MISSED:
+        return False
     first, last = max(a[0].start, b[0].start), min(a[0].end, b[0].end)
     parts = [p.samples[:, first - p.start : last - p.start] for p in (a[0], b[0])]
     return last > first and np.array_equal(parts[0], parts[1])

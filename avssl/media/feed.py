@@ -13,7 +13,7 @@ import numpy as np
 from av.codec import CodecContext
 from av.codec.context import ThreadType
 from av.error import FFmpegError
-from av.packet import Packet
+from av.packet import Packet, PacketSideData
 
 from avssl.core import MediaError
 from avssl.media.files import open_container
@@ -29,6 +29,10 @@ FAR_ROWS = 500
 
 SPARSE = 4
 """Packets are read in one go unless there is so many times as much of other streams between them."""
+
+
+AT_ONCE, LARGEST_READ = 256, 16 << 20
+"""Packets, and bytes, that are read in one go at most."""
 
 
 class Feed(ABC):
@@ -72,6 +76,7 @@ class RawFeed(Feed):
 
     def __init__(self, path: Path, table: PictureTable | SoundTable, stamp: Stamp) -> None:
         self._table = table
+        self._keys = table.keys if isinstance(table, PictureTable) else None  # of sound, all packets are
         self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
             _same(path, os.fstat(self._file), stamp)
@@ -82,14 +87,15 @@ class RawFeed(Feed):
 
     def packets(self, rows: np.ndarray) -> Iterator[tuple[int, AnyPacket]]:
         """The packets of some rows in rising order, with the numbers of their rows."""
-        begin, size = self._table.position[rows].astype(np.int64), self._table.size[rows].astype(np.int64)
-        first, last = int(begin.min()), int((begin + size).max())
-        together = last - first <= SPARSE * int(size.sum())
-        data = self._read(first, last - first) if together else memoryview(b"")
-        for row, at, count in zip(rows.tolist(), begin.tolist(), size.tolist(), strict=True):
-            part = data[at - first : at - first + count] if together else self._read(at, count)
-            if len(part):
-                yield row, _packet(part)
+        for some in np.array_split(rows, range(AT_ONCE, len(rows), AT_ONCE)):
+            begin, size = self._table.position[some].astype(np.int64), self._table.size[some].astype(np.int64)
+            first, last = int(begin.min()), int((begin + size).max())
+            together = last - first <= min(SPARSE * int(size.sum()), LARGEST_READ)
+            data = self._read(first, last - first) if together else memoryview(b"")
+            for row, at, count in zip(some.tolist(), begin.tolist(), size.tolist(), strict=True):
+                part = data[at - first : at - first + count] if together else self._read(at, count)
+                if len(part):
+                    yield row, _packet(part, key=self._keys is None or bool(self._keys[row]))
 
     def _read(self, at: int, count: int) -> memoryview:
         if hasattr(os, "pread"):
@@ -104,10 +110,11 @@ class RawFeed(Feed):
             self._file = -1
 
 
-def _packet(data: memoryview) -> AnyPacket:
+def _packet(data: memoryview, *, key: bool) -> AnyPacket:
     """A packet with a copy of the bytes: decoders read on behind the end, where FFmpeg keeps zeros for them."""
     packet: AnyPacket = Packet(len(data))
     packet.update(cast(Any, data))  # which takes any buffer
+    packet.is_keyframe = key
     return packet
 
 
@@ -121,6 +128,7 @@ class DemuxedFeed(Feed):
         self._keeper = open_container(path)
         self.context = self._keeper.streams[table.stream].codec_context
         self.context.thread_type, self.context.thread_count = ThreadType.NONE, 1
+        self._header: PacketSideData | None = None
         self._open()
 
     def _open(self) -> None:
@@ -138,7 +146,12 @@ class DemuxedFeed(Feed):
             if packet is None:
                 return
             row, self._next = self._next, self._next + 1
+            if packet.has_sidedata("new_extradata"):  # which holds for all packets from here on
+                self._header = packet.get_sidedata("new_extradata")
             if row in wanted:
+                if self._header is not None:
+                    packet.set_sidedata(self._header)
+                    self._header = None
                 yield row, packet
 
     def _seek(self, first: int) -> None:

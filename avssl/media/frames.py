@@ -36,7 +36,7 @@ def shown_at(table: PictureTable, times: Sequence[float], path: Path) -> np.ndar
             "ask for instants in [0, duration), or scan the folder again if the file has changed",
         )
     # in the type of the column, of which numpy would else make a copy as long as the video
-    ticks = np.maximum(np.floor(t / float(table.tick)), 0).astype(table.ticks.dtype)
+    ticks = np.clip(np.floor(t / float(table.tick)), 0, int(table.ticks[-1])).astype(table.ticks.dtype)
     numbers: np.ndarray = np.maximum(np.searchsorted(table.ticks, ticks, "right") - 1, 0)
     return numbers
 
@@ -48,7 +48,9 @@ def decode(path: Path, table: PictureTable, stamp: Stamp, wanted: Collection[int
         MediaError: a frame cannot be had, for the file is damaged there.
     """
     missing = set(wanted)
-    for plain in (False, True):  # where a key frame was none, plain decoding from the start is the last resort
+    # where a key frame was none, plain decoding from the start is the last resort, if that is not what was done
+    again = not table.intra and any(table.starts[k] for k in missing)
+    for plain in (False, True) if again else (False,):
         with closing(feed(path, table, stamp)) as source:
             for number, frame in _run(source, table, missing, plain=plain):
                 missing.discard(number)
@@ -69,12 +71,12 @@ def _run(source: Feed, table: PictureTable, wanted: set[int], *, plain: bool) ->
     number = dict(zip(rows.tolist(), numbers.tolist(), strict=True))
     starts = np.zeros_like(rows) if plain else table.starts[numbers].astype(np.int64)
     context = cast(VideoCodecContext, source.context)
-    for i, (first, last) in enumerate(_stretches(starts, rows)):
+    for i, (first, last) in enumerate(_stretches(starts, rows + table.paired)):
         if i:
             context.flush_buffers()
-        run = np.arange(first, last + 1)
-        needed = table.droppable[first : last + 1] == 0
-        needed[rows[(rows >= first) & (rows <= last)] - first] = True
+        run = np.arange(first, min(last + 1, len(table.size)))
+        needed = table.droppable[run] == 0
+        needed[rows[(rows >= first) & (rows <= run[-1])] - first] = True
         for row, packet in source.packets(run if plain else run[needed]):
             yield from ((number[f.pts], f) for f in _fed(context, packet, row) if f.pts in number)
         yield from ((number[f.pts], f) for f in _fed(context, None) if f.pts in number)

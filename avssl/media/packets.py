@@ -54,7 +54,7 @@ class Row:
     position: int
     """Where its bytes begin in the file; -1: they are not contiguous there."""
     layer: int
-    """The temporal layer of a picture that no other refers to, or `KEPT`."""
+    """What `droppable` says of it."""
     vop: int
     """vop_coding_type of a picture of MPEG-4 part 2 in AVI, else -1."""
 
@@ -75,6 +75,10 @@ class Track:
     """The decoding times of all packets, placeholders included."""
     raw: bool = True
     """Whether the bytes of every packet lie in the file as the decoder wants them, and need nothing else."""
+    parted: bool = False
+    """Whether some packets held several pictures, each of which has a row of its own."""
+    steady: bool = True
+    """Whether all packets can be decoded with the header that the stream has at its beginning."""
 
     @property
     def in_avi(self) -> bool:
@@ -94,15 +98,17 @@ def demux(container: InputContainer, streams: list[Stream]) -> Iterator[AnyPacke
             return
         except FFmpegError:
             errors += 1
+        except IndexError:  # PyAV stumbles over a stream that was not there at the beginning
+            return
 
 
 def tracks(path: Path, container: InputContainer) -> tuple[Track | None, Track | None]:
-    """The pictures and the sound of a file, each the first of its streams that can be decoded; not the cover art."""
+    """The pictures and the sound of a file, each the first of its streams that has any; not the cover art."""
     covers = Disposition.attached_pic | Disposition.timed_thumbnails
     pictures = [s for s in container.streams.video if not s.disposition & covers and _decodable(s)]
     sounds = [s for s in container.streams.audio if _decodable(s)]
     found: dict[int, Track] = {}
-    for stream in [*pictures[:1], *sounds[:1]]:
+    for stream in [*pictures, *sounds]:
         tick = stream.time_base
         assert tick is not None  # every stream of an opened file has one
         found[stream.index] = Track(
@@ -114,9 +120,8 @@ def tracks(path: Path, container: InputContainer) -> tuple[Track | None, Track |
             decoder=_decoder(stream),
         )
     _fill(found, container, path)
-    picture = found.get(pictures[0].index) if pictures else None
-    sound = found.get(sounds[0].index) if sounds else None
-    return picture if picture and picture.rows else None, sound if sound and sound.rows else None
+    first = [next((t for s in some if (t := found[s.index]).rows), None) for some in (pictures, sounds)]
+    return first[0], first[1]
 
 
 def _decodable(stream: Stream) -> bool:
@@ -161,7 +166,8 @@ def _add(track: Track, packet: AnyPacket, file: int) -> None:
     data = bytes(packet)
     track.dts += [] if packet.dts is None else [packet.dts]
     position = _position(file, packet.pos, data) if track.raw else -1
-    track.raw = track.raw and position >= 0 and not any(packet.has_sidedata(n) for n in NEEDED)
+    track.steady = track.steady and not any(packet.has_sidedata(n) for n in NEEDED)
+    track.raw = track.raw and position >= 0 and track.steady
     header = track.decoder.header
     # VP8 keeps pictures that only others refer to in packets of their own (RFC 6386, section 9.1: show_frame)
     hidden = track.codec == "vp8" and not data[0] & 0x10
@@ -169,10 +175,11 @@ def _add(track: Track, packet: AnyPacket, file: int) -> None:
     if not track.rows and packet.has_sidedata("skip_samples"):
         skip = int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
     parts = [(0, len(data), -1)]
-    if track.codec == "mpeg4" and track.in_avi and track.raw:
+    if track.codec == "mpeg4" and track.in_avi:
         if track.rows and track.rows[-1].vop == B_AFTER and len(data) <= PLACEHOLDER:
             return
         parts = _pictures(data)
+        track.parted = track.parted or len(parts) > 1
     for begin, end, vop in parts:
         whole = len(parts) == 1
         track.rows.append(

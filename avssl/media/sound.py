@@ -1,15 +1,14 @@
-"""Cutting sound to the sample: where each decoded sample lies, and resampling that does not show the cut."""
+"""Cutting sound to the sample: where each decoded sample lies, and how a stretch of them is cut out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,7 +18,9 @@ from av.error import FFmpegError
 from torch import Tensor
 
 from avssl.core import MediaError, Sound
+from avssl.media.damage import Heard, Stretch, ahead, lost, refuse
 from avssl.media.feed import AnyPacket, Feed, feed
+from avssl.media.resample import LARGEST_FILTER, ratio, resampled, source_window
 from avssl.media.table import SoundTable, Stamp
 
 __all__ = ["Piece", "cut", "decoded", "first_row", "pieces"]
@@ -34,11 +35,8 @@ up from its generator, too."""
 BEHIND = 2
 """Packets fed after the one that holds the last sample, as some decoders give a packet out with the next."""
 
-ZEROS = 6
-"""Zero crossings of the resampling filter on either side: torchaudio's default."""
-
-LARGEST_FILTER = 20_000_000
-"""The filter between two rates has about their product, both divided by their common measure, numbers."""
+CHECKED = frozenset({"flac", "ac3", "eac3"})
+"""Codecs whose packets carry checksums, which FFmpeg looks at only when asked to; damage comes out as noise, else."""
 
 
 @dataclass(frozen=True)
@@ -61,28 +59,39 @@ def pieces(path: Path, table: SoundTable, stamp: Stamp, start: int, stop: int) -
         MediaError: some of these samples cannot be decoded, for the file is damaged there; or the sample rate or the
             number of channels changes on the way.
     """
+    found, holes = _decode(path, table, stamp, start, stop)
+    refuse(path, table, holes, [(start, stop)])
+    return found
+
+
+def _decode(path: Path, table: SoundTable, stamp: Stamp, start: int, stop: int) -> tuple[list[Piece], list[Stretch]]:
+    """Decode the samples [start, stop), and some around them: contiguous pieces, and the stretches that are lost."""
+    page = ahead(path, table)
+    until = stop + (page or 0)
     first, count = first_row(table, start), len(table.size)
-    last = min(int(np.searchsorted(table.ends, stop)) + BEHIND, count - 1) if len(table.ends) else count - 1
+    last = min(int(np.searchsorted(table.ends, until)) + BEHIND, count - 1) if len(table.ends) else count - 1
     found: list[tuple[int, list[np.ndarray]]] = []
-    end = int(table.ends[first - 1]) if first else table.begin
+    heard: list[Heard] = []
+    end = begin = int(table.ends[first - 1]) if first else table.begin
     with closing(feed(path, table, stamp)) as source:
+        lossy = source.context.codec.lossy
         for at, frame, broken in decoded(source, table, np.arange(first, max(first, last) + 1)):
             if frame.sample_rate != table.rate or frame.layout.nb_channels != table.channels:
                 raise _changes(path, table, frame)
-            if broken and at > end:
-                _refuse_lost(path, table, max(end, start), min(at, stop))
-            if not found or at != end:
+            if not found or at != end or not found[-1][1]:
                 found.append((at, []))
-            found[-1][1].append(frame.to_ndarray())
             end = at + frame.samples
-            if end >= stop:
+            if end > start:  # what lies before was only for the decoder
+                found[-1][1].append(_samples(frame))
+            heard.append((at, end, broken))
+            if end >= until:
                 break
         else:
-            if source.broken:
-                _refuse_lost(path, table, max(end, start), min(table.end, stop))
-    packed = [Piece(at, _float(np.concatenate(parts, 1), table.channels)) for at, parts in found]
-    heard = [_within(p, table.begin, table.end) for p in packed]
-    return [p for p in heard if p.samples.shape[1]]
+            behind = max(end, min(table.end, until))
+            heard.append((behind, behind, source.broken))
+    packed = [Piece(at, _float(np.concatenate(parts, 1), table.channels)) for at, parts in found if parts]
+    inside = [_within(p, table.begin, table.end) for p in packed]
+    return [p for p in inside if p.samples.shape[1]], list(lost(table, begin, heard, lossy=lossy, page=page))
 
 
 def first_row(table: SoundTable, start: int) -> int:
@@ -95,6 +104,8 @@ def first_row(table: SoundTable, start: int) -> int:
 def decoded(source: Feed, table: SoundTable, rows: np.ndarray) -> Iterator[tuple[int, AudioFrame, bool]]:
     """Decoded frames with the sample at which each begins, and whether packets failed since the one before."""
     context = cast(AudioCodecContext, source.context)
+    if table.decoder.codec in CHECKED and not context.is_open:
+        context.options = {"err_detect": "crccheck+explode"}
     after: int | None = None
     ends: list[tuple[int, AnyPacket | None]] = [(-1, None)]
     for row, packet in chain(source.packets(rows), ends):
@@ -105,17 +116,19 @@ def decoded(source: Feed, table: SoundTable, rows: np.ndarray) -> Iterator[tuple
         except FFmpegError:
             source.broken = True
             continue
-        for at, frame in _placed(frames, table, after):
+        for at, frame in _placed(frames, packet, table, after):
             broken, source.broken = source.broken, False
             yield at, frame, broken
             after = at + frame.samples
 
 
-def _placed(frames: Sequence[AudioFrame], table: SoundTable, after: int | None) -> Iterator[tuple[int, AudioFrame]]:
+def _placed(
+    frames: Sequence[AudioFrame], packet: AnyPacket | None, table: SoundTable, after: int | None
+) -> Iterator[tuple[int, AudioFrame]]:
     """The sample at which each frame begins that came out together."""
     if not table.raw:
         for frame in frames:
-            at = _by_time(frame, table, after)
+            at = _by_time(frame, packet, table, after)
             yield at, frame
             after = at + frame.samples
         return
@@ -129,27 +142,28 @@ def _placed(frames: Sequence[AudioFrame], table: SoundTable, after: int | None) 
 
 
 def _packet_start(table: SoundTable, row: int, samples: int) -> int:
-    """Where the decoded samples of a packet begin: they end where it does, as a decoder may cut off the first ones.
-
-    The last packet may hold more than is told of it; it begins where the one before ends.
-    """
-    last = row == len(table.ends) - 1 and row > 0
-    return int(table.ends[row - 1]) if last else int(table.ends[row]) - samples
+    """Where the decoded samples of a packet begin: where the one before ends; of the first the front may be cut off."""
+    return int(table.ends[row - 1]) if row else int(table.ends[0]) - samples
 
 
-def _by_time(frame: AudioFrame, table: SoundTable, after: int | None) -> int:
+def _by_time(frame: AudioFrame, packet: AnyPacket | None, table: SoundTable, after: int | None) -> int:
     """The sample at which a frame begins: right after the one before if that can be, else by the packets' lengths."""
     if frame.pts is None:
         return after or 0
     per_tick = float(table.tick * table.rate)
-    said = frame.pts * per_tick
-    if after is not None and abs(said - after) <= 1 + 1.5 * per_tick:
+    said, slack = frame.pts * per_tick, 1 + 1.5 * per_tick
+    if after is not None and abs(said - after) <= slack:
         return after
+    if after is not None and packet is not None and packet.pts is not None and packet.duration:
+        # the first packet of a page of Ogg Vorbis is taken for a short one, and told to begin later than it does
+        end = (packet.pts + packet.duration) * per_tick
+        if abs(end - frame.samples - after) <= slack:
+            return after
     if len(table.ends):
         end = said + frame.samples
         k = int(np.searchsorted(table.ends, end))
         near = min(table.ends[max(k - 1, 0) : k + 1], key=lambda e: abs(float(e) - end))
-        if abs(float(near) - end) <= 2 + 1.5 * per_tick:
+        if abs(float(near) - end) <= 1 + slack:
             return int(near) - frame.samples
     return round(said)
 
@@ -169,13 +183,19 @@ def _changes(path: Path, table: SoundTable, frame: AudioFrame) -> MediaError:
     )
 
 
-def _refuse_lost(path: Path, table: SoundTable, first: int, stop: int) -> None:
-    """Raise if samples [first, stop) that are asked for were lost."""
-    if first < stop:
-        a, b = ((n - table.shift) / table.rate for n in (first, stop))
-        raise MediaError(
-            path, f"its sound from {a:.3f} s to {b:.3f} s cannot be decoded", "leave the file out or encode it again"
-        )
+def _samples(frame: AudioFrame) -> np.ndarray:
+    """The samples of a frame as it has them, planar (A, N) or packed (1, N · A).
+
+    Not by `to_ndarray`: it goes on to further planes until one is missing, and of eight or more none is.
+    """
+    planar, channels = frame.format.is_planar, frame.layout.nb_channels
+    kind = _KINDS[frame.format.name.removesuffix("p")]
+    count = frame.samples * (1 if planar else channels)
+    lines = [memoryview(cast(Any, frame.planes[i])) for i in range(channels if planar else 1)]
+    return np.stack([np.frombuffer(line, kind, count) for line in lines])
+
+
+_KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
 
 def _float(samples: np.ndarray, channels: int) -> np.ndarray:
@@ -199,56 +219,41 @@ def cut(path: Path, table: SoundTable, stamp: Stamp, wanted: Sequence[Sound]) ->
         MediaError: some of it cannot be decoded, or the sound changes its format on the way.
     """
     for rate in {s.rate for s in wanted}:
-        if math.prod(_ratio(rate, table.rate)) > LARGEST_FILTER:
-            raise MediaError(
-                path,
-                f"its sound of {table.rate} Hz cannot well be resampled to {rate} Hz: hardly a common measure",
-                f"ask for {table.rate} Hz, or encode the sound at a usual rate",
-            )
-    windows = [_window(s, table.rate) for s in wanted]
-    start, stop = min(w[0] for w in windows) + table.shift, max(w[1] for w in windows) + table.shift
-    found = [Piece(p.start - table.shift, p.samples) for p in pieces(path, table, stamp, start, stop)]
-    return [_one(found, s, table, *w) for s, w in zip(wanted, windows, strict=True)]
+        if math.prod(ratio(table.rate, rate)) > LARGEST_FILTER:
+            what = f"its sound of {table.rate} Hz cannot well be resampled to {rate} Hz: hardly a common measure"
+            raise MediaError(path, what, f"ask for {table.rate} Hz, or encode the sound at a usual rate")
+    windows = [source_window(_begin(s), s.samples, *ratio(table.rate, s.rate)) for s in wanted]
+    needed = [(first + table.shift, stop + table.shift) for first, stop in windows]
+    cuts: dict[int, tuple[Tensor, int]] = {}
+    for start, stop in _together(needed, round(WORTHWHILE * table.rate)):
+        found, holes = _decode(path, table, stamp, start, stop)
+        here = [Piece(p.start - table.shift, p.samples) for p in found]
+        for k in (k for k, (first, _) in enumerate(needed) if start <= first < stop):
+            refuse(path, table, holes, [needed[k]])
+            cuts[k] = _one(here, wanted[k], table, *windows[k])
+    return [cuts[k] for k in range(len(wanted))]
 
 
-@lru_cache(maxsize=8)  # computing the filter costs more than applying it to a second of sound
-def _resampler(old: int, new: int) -> Callable[[Tensor], Tensor]:
-    from torchaudio.transforms import Resample
-
-    return cast(Callable[[Tensor], Tensor], Resample(old, new, lowpass_filter_width=ZEROS))
-
-
-def _resampled(audio: Tensor, old: int, new: int) -> Tensor:
-    """Resampled by one thread: with more of them a convolution adds in another order, and other bits come out."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _resampler(old, new)(audio)
-    finally:
-        torch.set_num_threads(threads)
+def _together(windows: Sequence[Stretch], near: int) -> list[Stretch]:
+    """Stretches that cover the windows; those that lie at most `near` samples apart are decoded in one."""
+    found: list[Stretch] = []
+    for start, stop in sorted(windows):
+        if found and start <= found[-1][1] + near:
+            found[-1] = (found[-1][0], max(found[-1][1], stop))
+        else:
+            found.append((start, stop))
+    return found
 
 
-def _ratio(wanted: int, rate: int) -> tuple[int, int]:
-    common = math.gcd(wanted, rate)
-    return rate // common, wanted // common
-
-
-def _window(sound: Sound, rate: int) -> tuple[int, int]:
-    """The source samples [first, stop) that a stretch needs, with the reach of the filter; `first` keeps the phase."""
-    old, new = _ratio(sound.rate, rate)
-    begin = round(sound.start * sound.rate)
-    if old == new:
-        return begin, begin + sound.samples
-    reach = math.ceil(ZEROS * old / (0.99 * min(old, new))) + 1
-    first = ((begin * old) // new - reach) // old * old
-    return first, -(-(begin + sound.samples) * old // new) + reach
+def _begin(sound: Sound) -> int:
+    return round(sound.start * sound.rate)
 
 
 def _one(found: Sequence[Piece], sound: Sound, table: SoundTable, first: int, stop: int) -> tuple[Tensor, int]:
-    channels = 1 if sound.mono else table.channels
-    source = np.zeros((channels, stop - first), np.float32)
-    old, new = _ratio(sound.rate, table.rate)
-    begin = round(sound.start * sound.rate)
+    old, new = ratio(table.rate, sound.rate)
+    first = first // old * old  # where a sample of the source and one of the result coincide
+    source = np.zeros((1 if sound.mono else table.channels, stop - first), np.float32)
+    begin = _begin(sound)
     valid = 0
     for piece in found:
         a, b = max(piece.start, first), min(piece.end, stop)
@@ -257,9 +262,8 @@ def _one(found: Sequence[Piece], sound: Sound, table: SoundTable, first: int, st
             source[:, a - first : b - first] = part.mean(0, keepdims=True) if sound.mono else part
         low, high = -(-piece.start * new // old), -(-piece.end * new // old)
         valid += max(0, min(high, begin + sound.samples) - max(low, begin))
-    audio = torch.from_numpy(source)
     if old != new:
-        audio = _resampled(audio, old, new)
         skipped = begin - first // old * new
-        audio = audio[:, skipped : skipped + sound.samples]
-    return audio.contiguous(), valid
+        source = resampled(source, old, new)[:, skipped : skipped + sound.samples]
+    # a damaged packet may come out longer than it was, over the next one
+    return torch.from_numpy(np.ascontiguousarray(source)), min(valid, sound.samples)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from typing import Any, cast
 
+import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from av.codec import CodecContext
@@ -24,7 +25,10 @@ from av.video.codeccontext import VideoCodecContext
 from avssl.core import MediaInfo
 from avssl.media.turn import Turn
 
-__all__ = ["Decoder", "FileTable", "PictureTable", "SoundTable", "Stamp", "packed", "unpacked"]
+__all__ = ["DECODERS", "Decoder", "FileTable", "PictureTable", "SoundTable", "Stamp", "packed", "unpacked"]
+
+DECODERS = f"PyAV {av.__version__}"
+"""On whose version it depends what can be decoded, and how."""
 
 MAGIC = b"avssl\1"
 ALIGNED = 8
@@ -75,6 +79,9 @@ class Decoder:
             context.sample_rate, context.layout = self.rate, cast(Any, self.layout)
             if self.sample_fmt:
                 context.format = cast(Any, self.sample_fmt)
+        if self.codec == "h264":
+            # a demuxer has seen how far pictures are out of order, a bare decoder has not: it is to wait for the most
+            context.options = {"strict": "1"}
         # frame threads hang when reading stops before the end
         context.thread_type, context.thread_count = ThreadType.NONE, 1
         return context
@@ -106,13 +113,18 @@ class PictureTable(_StreamTable):
     """The frames of a file in the order in which they are shown.
 
     Frame k begins to be shown `ticks[k]` ticks after the first and is packet `rows[k]`; decoding has to start at packet
-    `starts[k]` for it. Packets that are `droppable` are needed for no other frame.
+    `starts[k]` for it. Packets that are `droppable` are needed for no other frame; `keys` are key frames.
     """
 
     ticks: np.ndarray
     rows: np.ndarray
     starts: np.ndarray
     droppable: np.ndarray
+    keys: np.ndarray
+    intra: bool
+    """Whether every frame is coded alone."""
+    paired: int
+    """1 where a frame may be two packets, a field each, of which the first is its row; else 0."""
     zero: Fraction
     """The instant of the first shown frame on the clock of the container, s."""
     duration: float

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import pairwise
 from statistics import median
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from av.codec.context import ThreadType
@@ -17,9 +18,12 @@ from avssl.media.files import open_container
 from avssl.media.packets import Row, Track, demux
 from avssl.media.table import PictureTable
 from avssl.media.turn import Turn
-from avssl.media.units import B_VOP, KEPT
+from avssl.media.units import B_VOP, KEPT, TOLD
 
 __all__ = ["picture_table"]
+
+MOSTLY = 0.9
+"""Timestamps are trusted if at least this share of them differ."""
 
 USUAL_RATE = Fraction(25)
 """The frame rate, Hz, of a stream that does not say any (raw streams): what FFmpeg assumes, too."""
@@ -31,19 +35,24 @@ def picture_table(track: Track) -> PictureTable:
     Raises:
         MediaError: no packet can be shown.
     """
-    rows = track.rows
+    rows, intra = track.rows, _intra(track)
     keys = [i for i, r in enumerate(rows) if r.key] or [0]
-    pts = _times(track)
+    pts = _times(track, intra=intra)
+    if track.parted and not track.raw:
+        raise MediaError(track.path, "its packets hold several pictures and are not in one piece", "encode it again")
+    doubtful = not intra and track.codec not in TOLD and len(keys) == len(rows) > 1
+    decoded = _by_decoding(track) if doubtful or (pts is None and rows[0].vop < 0) else None
+    if decoded is not None and doubtful:  # where all packets are flagged as key frames, the decoder knows better
+        keys = [i for i in keys if i in decoded.keys] or [0]
     if pts is None:
-        order = _by_kind(rows) if all(r.vop >= 0 for r in rows) else _by_decoding(track)
-        place = np.empty(len(rows), np.int64)  # a packet that gives no frame is placed where it is decoded
-        place[:] = np.searchsorted(np.sort(order), np.arange(len(rows)))
+        order = _by_kind(rows) if decoded is None else decoded.order
+        place = np.searchsorted(np.sort(order), np.arange(len(rows)))  # what gives no frame is placed as it is decoded
         place[order] = np.arange(len(order))
         ticks, zero, tick = _ticks(track, len(order))
     else:
         begin = pts[keys[0]]  # what is shown before the first key frame cannot be decoded
         shown = [i for i in range(len(rows)) if rows[i].shown and i >= keys[0] and pts[i] >= begin]
-        order = np.array(sorted(shown, key=lambda i: int(pts[i])), np.int64)
+        order = np.array(sorted(shown, key=lambda i: int(pts[i])), np.int64)  # equal ones as they are decoded
         place = pts
         if len(order):
             ticks, zero, tick = pts[order] - pts[order[0]], int(pts[order[0]]) * track.tick, track.tick
@@ -56,11 +65,14 @@ def picture_table(track: Track) -> PictureTable:
         tick=tick,
         size=np.array([r.size for r in rows]),
         position=np.array([r.position for r in rows] if track.raw else [], np.int64),
-        dts=np.array([] if track.raw or any(r.dts is None for r in rows) else [r.dts for r in rows], np.int64),
+        dts=_seekable(track),
         ticks=ticks,
         rows=order,
         starts=_starts(order, keys, place),
-        droppable=_unneeded(rows),
+        droppable=np.zeros(len(rows), bool) if _paired(rows, order, pts) else _unneeded(rows),
+        keys=_marked(len(rows), range(len(rows)) if intra else keys),
+        intra=intra,
+        paired=int(_paired(rows, order, pts)),
         zero=zero,
         duration=float(ticks[-1] * tick) + last,
         fps=fps,
@@ -68,13 +80,36 @@ def picture_table(track: Track) -> PictureTable:
     )
 
 
-def _times(track: Track) -> np.ndarray | None:
+def _intra(track: Track) -> bool:
+    return bool(cast(VideoCodecContext, track.stream.codec_context).codec.intra_only)
+
+
+def _marked(count: int, which: Iterable[int]) -> np.ndarray:
+    marks = np.zeros(count, bool)
+    marks[list(which)] = True
+    return marks
+
+
+def _seekable(track: Track) -> np.ndarray:
+    """The decoding times to seek by, where packets come from the demuxer and do not need what others brought."""
+    told = [r.dts for r in track.rows]
+    usable = not track.raw and track.steady and all(t is not None for t in told)
+    return np.array(told if usable else [], np.int64)
+
+
+def _paired(rows: list[Row], order: np.ndarray, pts: np.ndarray | None) -> bool:
+    """Whether packets hold single fields: then about half of them give no frame of their own."""
+    return pts is None and len(order) < 0.6 * len(rows)
+
+
+def _times(track: Track, *, intra: bool) -> np.ndarray | None:
     """When each packet is shown (ticks), if the container can be trusted to know."""
-    rows = track.rows
-    intra = bool(cast(VideoCodecContext, track.stream.codec_context).codec.intra_only)
     # AVI numbers its packets in decoding order, which is that of showing only where each is coded alone
-    told = [(r.dts if intra else None) if track.in_avi else r.pts for r in rows]
-    if any(t is None for t in told) or len(set(told)) < len(told):
+    told = [(r.dts if intra else None) if track.in_avi else r.pts for r in track.rows]
+    shown = [t for t, r in zip(told, track.rows, strict=True) if r.shown]
+    falls = any(b < a for a, b in pairwise(d for d in (r.dts for r in track.rows) if d is not None))
+    # a few frames at one instant are a slip, many are no times at all
+    if any(t is None for t in told) or falls or len(set(shown)) < MOSTLY * len(shown):
         return None
     return np.array(told, np.int64)
 
@@ -84,7 +119,7 @@ def _by_kind(rows: list[Row]) -> np.ndarray:
     order: list[int] = []
     held: int | None = None
     for i, row in enumerate(rows):
-        if row.vop == B_VOP or row.vop > 3:
+        if row.vop == B_VOP or row.vop > 3:  # of a damaged packet nothing is known: it is taken for a P picture
             order.append(i)
             continue
         order += [] if held is None else [held]
@@ -92,10 +127,18 @@ def _by_kind(rows: list[Row]) -> np.ndarray:
     return np.array([*order, *([] if held is None else [held])], np.int64)
 
 
-def _by_decoding(track: Track) -> np.ndarray:
+class _Decoded(NamedTuple):
+    """What decoding it all has shown: the packets in order of showing, and those that are key frames."""
+
+    order: np.ndarray
+    keys: frozenset[int]
+
+
+def _by_decoding(track: Track) -> _Decoded:
     """The order in which all packets come out of the decoder; one that fails keeps its place behind the one before."""
     found: list[int] = []
     failed: list[int] = []
+    keys: set[int] = set()
     with open_container(track.path) as container:
         stream = container.streams[track.stream.index]
         context: Any = stream.codec_context
@@ -104,15 +147,18 @@ def _by_decoding(track: Track) -> np.ndarray:
             if packet is not None:
                 packet.pts, packet.dts = row, None
             try:
-                found += [f.pts for f in context.decode(packet) if f.pts is not None]
+                frames = [f for f in context.decode(packet) if f.pts is not None]
             except FFmpegError:
                 failed.append(row)
+                continue
+            found += [f.pts for f in frames]
+            keys |= {f.pts for f in frames if f.key_frame}
     order = list(dict.fromkeys(found))
-    for row in failed:
-        if row < len(track.rows) and row not in order:
-            before = [k for k, r in enumerate(order) if r < row]
-            order.insert(before[-1] + 1 if before else 0, row)
-    return np.array(order, np.int64)
+    lost = sorted({row for row in failed if row < len(track.rows)} - set(order))
+    # the last frame of all those decoded before, in order of showing, is the one that it follows
+    latest = np.maximum.accumulate(np.array(order, np.int64)) if order else np.zeros(0, np.int64)
+    places = np.searchsorted(latest, lost)
+    return _Decoded(np.insert(np.array(order, np.int64), places, lost), frozenset(keys))
 
 
 def _ticks(track: Track, frames: int) -> tuple[np.ndarray, Fraction, Fraction]:

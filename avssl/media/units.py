@@ -4,32 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["KEPT", "droppable", "starts_decoding", "vops"]
+__all__ = ["KEPT", "TOLD", "droppable", "starts_decoding", "vops"]
 
 IDR, SEI = 5, 6  # nal_unit_type, ITU-T H.264 table 7-1
 RECOVERY_POINT = 6  # payloadType, ITU-T H.264 D.1.1
 B_VOP, B_PICTURE = 2, 3  # vop_coding_type, ISO 14496-2 table 6-20; picture_coding_type, ISO 13818-2 table 6-12
-VOP = b"\0\0\1\xb6"
+VOP, PICTURE = b"\0\0\1\xb6", b"\0\0\1\0"
+IRAP = range(16, 24)  # nal_unit_type of intra random access point pictures, ITU-T H.265 table 7-1
+
+TOLD = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video", "vp8"})
+"""Codecs whose packets say themselves whether decoding can start at them."""
 
 KEPT = -1
 """Of a picture of layer 0 that others refer to, or may."""
 
 
 def starts_decoding(packet: bytes, codec: str, header: bytes) -> bool:
-    """Whether what is flagged as a key frame is one; `header` is the extradata of the stream.
+    """Whether what is flagged as a key frame is one, as far as the codec is known; `header` is the stream's extradata.
 
-    Encoders that refresh the picture bit by bit flag H.264 recovery points. Only after as many frames as such a point
-    tells, or more, is the picture whole (ITU-T H.264 D.2.8, recovery_frame_cnt): with a count above 0 it is no start.
+    Some containers flag every packet. Encoders that refresh the picture bit by bit flag H.264 recovery points. Only
+    after as many frames as such a point tells, or more, is the picture whole (ITU-T H.264 D.2.8, recovery_frame_cnt):
+    with a count above 0 it is no start.
     """
-    if codec != "h264":
-        return True
-    for unit in _units(packet, codec, header):
-        kind = unit[0] & 31
-        if kind == IDR:
-            return True
-        if kind == SEI and _waits(unit[1:]):
-            return False
-    return True
+    if codec == "h264":
+        units = list(_units(packet, codec, header))
+        return any(u[0] & 31 == IDR for u in units) or not any(u[0] & 31 == SEI and _waits(u[1:]) for u in units)
+    if codec == "hevc":
+        kinds = [u[0] >> 1 & 63 for u in _units(packet, codec, header) if u[0] >> 1 & 63 < 32]
+        return all(k in IRAP for k in kinds)
+    if codec == "mpeg4":
+        return all(kind == 0 for _, kind in vops(packet)[:1])
+    if codec in {"mpeg1video", "mpeg2video"}:
+        return all(p[1] >> 3 & 7 == 1 for p in packet.split(PICTURE)[1:2] if len(p) > 1)
+    return codec != "vp8" or not packet[0] & 1
 
 
 def droppable(packet: bytes, codec: str, header: bytes) -> int:
@@ -51,7 +58,7 @@ def droppable(packet: bytes, codec: str, header: bytes) -> int:
         kinds = [kind for _, kind in vops(packet)]
         return 0 if kinds and all(k == B_VOP for k in kinds) else KEPT
     if codec in {"mpeg1video", "mpeg2video"}:
-        kinds = [p[1] >> 3 & 7 for p in packet.split(b"\0\0\1\0")[1:] if len(p) > 1]
+        kinds = [p[1] >> 3 & 7 for p in packet.split(PICTURE)[1:] if len(p) > 1]
         return 0 if kinds and all(k == B_PICTURE for k in kinds) else KEPT
     return KEPT
 

@@ -43,7 +43,7 @@ def write_report(run: Path) -> Path:
     )
     page = environment.get_template("page.html").render(_content(files))
     out = run / "report.html"
-    out.write_text(page, encoding="utf-8")
+    out.write_text(page, encoding="utf-8", errors="backslashreplace")  # a file may be called what is no text
     return out
 
 

@@ -112,8 +112,8 @@ def _head_height(draw: Draw) -> int:
 
 def _block(figure: Any, draw: Draw, rows: Sequence[Sequence[_Cell]], top: float, total: float) -> None:
     def write(x: float, y: float, text: str, **style: Any) -> None:
-        # a file name may hold $, which matplotlib would read as mathematics
-        text = text.replace("$", r"\$")
+        # a file name may be no text, or hold $, which matplotlib would read as mathematics
+        text = text.encode(errors="backslashreplace").decode().replace("$", r"\$")
         figure.text(x / WIDTH, 1 - y / total, text, va="top", **{"fontsize": 8, "color": MUTED, **style})
 
     write(MARGIN, top, Path(draw.path).name or "–", fontsize=10.5, color=INK, fontweight="bold")
