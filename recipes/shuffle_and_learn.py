@@ -31,9 +31,8 @@ class Config(View):
     """Features of the head's hidden layer; None: no such layer, as in the paper."""
 
 
-# 100 000 steps, the rate × 0.1 at 80 000, in epochs of one triple from each of the 9537 videos of UCF101's first split.
-# Not as in the paper: a step's 128 triples are normalised together, not in parts of 32 (--train.accumulate 4), and the
-# shorter side of the frames has 259 pixels before the crop, not 256.
+# 100 000 steps, the rate × 0.1 at 80 000, in epochs of a triple from each of 9537 videos (UCF101, first split). Unlike
+# there, 128 triples are normalised together, not 32 (--train.accumulate 4); 259 pixels are cropped from, not 256.
 PAPER = Config(
     size=227,
     encoder=VideoNet.caffenet,

@@ -266,27 +266,31 @@ class TestLoader:
         heard = torch.cat([b.clips[0].audio for b in got])  # type: ignore[misc]
         assert torch.equal(heard, torch.stack(want))  # type: ignore[arg-type]
 
-    @pytest.mark.parametrize("rates", [(44100, 16000), (22050, 16000), (48000, 44100)])
-    def test_resampled_sound_is_the_same_to_the_bit(self, rates: tuple[int, int], tones: Path) -> None:
-        hiss = np.random.default_rng(0).normal(0, 3000, (4, 2 * rates[0])).astype(np.int16)
+    @pytest.mark.parametrize("rate", [44100, 22050])
+    def test_resampled_sound_is_the_same_to_the_bit(self, rate: int, tones: Path) -> None:
+        hiss = np.random.default_rng(0).normal(0, 3000, (4, 2 * rate)).astype(np.int16)
         for k, samples in enumerate(hiss):
-            with wave.open(str(write_tone(tones / f"{k}.wav")), "wb") as f:
+            with wave.open(str(tones / f"{k}.wav"), "wb") as f:
                 f.setnchannels(1)
                 f.setsampwidth(2)
-                f.setframerate(rates[0])
+                f.setframerate(rate)
                 f.writeframes(samples.tobytes())
-        items = [i for i in catalogue(tones) if i.info.sample_rate == rates[0]]
-        clips = Clips.of(items, RandomClips(sound=1.0, sample_rate=rates[1]))
-        heard = []
+        items = [i for i in catalogue(tones) if i.info.sample_rate == rate]
+        heard: list[list[torch.Tensor]] = []
         try:
             for threads, workers in ((1, 0), (4, 0), (4, 2)):
                 torch.set_num_threads(threads)
-                (batch,) = Loader(replace(clips, workers=workers), [range(4)])
-                heard.append(batch.clips[0].audio)
+                heard.append([])
+                for n in range(4, 17):  # whether threads part the work depends on how much there is
+                    clips = Clips.of(items, RandomClips(sound=n / 16, sample_rate=16000), workers=workers)
+                    (batch,) = Loader(clips, [range(4)])
+                    assert batch.clips[0].audio is not None
+                    heard[-1].append(batch.clips[0].audio)
         finally:
             torch.set_num_threads(1)
-        assert heard[0].shape == (4, 1, rates[1])  # type: ignore[union-attr]
-        assert all(torch.equal(heard[0], other) for other in heard[1:])  # type: ignore[arg-type]
+        assert heard[0][-1].shape == (4, 1, 16000)
+        for other in heard[1:]:
+            assert all(torch.equal(a, b) for a, b in zip(heard[0], other, strict=True))
 
     def test_an_epoch_visits_every_item_once(self) -> None:
         first, second = epoch_order(50, seed=0, epoch=0), epoch_order(50, seed=0, epoch=1)

@@ -135,6 +135,7 @@ MEMBERS: dict[zoo.VideoNet | zoo.SoundNet, tuple[str, dict[str, object]]] = {
     zoo.SoundNet.sound_vgg_64: ("sound_vgg", {"width": 64}),  # video_audio.md 3.4: 512 features
     zoo.VideoNet.tiny_r2plus1d_gn: ("tiny_r2plus1d", {"norm": "group"}),
     zoo.VideoNet.tiny_resnet_gn: ("tiny_resnet", {"norm": "group"}),
+    zoo.VideoNet.tiny_resnet_fc: ("tiny_resnet", {"last": "fc"}),
     zoo.VideoNet.resnet18_gn: ("resnet18", {"norm": "group"}),
     zoo.VideoNet.resnet50_gn: ("resnet50", {"norm": "group"}),
     zoo.SoundNet.tiny_sound_gn: ("tiny_sound", {"norm": "group"}),

@@ -283,3 +283,19 @@ def test_bytes_overwritten_in_the_middle_cost_what_needs_them(name: str, folder:
             assert torch.allclose(before, after, atol=5e-3)
     with open_media(path) as media:  # what lies between two stretches is not asked for
         media.read([Span(sound=Sound(start=t, duration=0.2, rate=16000)) for t in (0.25, 4.25)])
+
+
+@pytest.mark.parametrize("codec", ["flac", "ac3"])
+def test_a_wrong_checksum_is_damage_and_no_noise(codec: str, folder: Path) -> None:
+    path = write(folder / f"{codec}.mkv", noise=hiss(codec, 48000))
+    sound = look(path).sound
+    assert sound is not None
+    data, row = bytearray(path.read_bytes()), len(sound.size) // 2
+    at = int(sound.position[row]) + int(sound.size[row]) // 2
+    data[at : at + 3] = bytes(255 - b for b in data[at : at + 3])
+    path.write_bytes(data)
+    start = (int(sound.ends[row - 1]) - sound.shift) / 48000
+    with open_media(path) as media:
+        with pytest.raises(MediaError, match="cannot be decoded"):
+            media.read([Span(sound=Sound(start=start, duration=0.01))])
+        media.read([Span(sound=Sound(start=t, duration=0.5)) for t in (start - 1, start + 1)])
