@@ -27,3 +27,12 @@ def test_the_two_commands_are_targets() -> None:
     for target in ("demo", "test"):
         assert f"make {target}" in README
         assert re.search(rf"^{target}:", makefile, flags=re.M)
+
+
+def test_every_row_of_results_names_its_command() -> None:
+    table = README.split("## Results")[1].split("##")[0]
+    rows = [line for line in table.splitlines() if line.startswith("|")][2:]
+    assert len(rows) >= 4
+    for row in rows:
+        assert "recipes/" in row or "tools/" in row or row.startswith("| chance")
+        assert re.search(r"\d\d\.\d", row)
