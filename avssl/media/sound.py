@@ -35,6 +35,9 @@ up from its generator, too."""
 BEHIND = 2
 """Packets fed after the one that holds the last sample, as some decoders give a packet out with the next."""
 
+SLIPS = 4096
+"""Samples by which FFmpeg may be wrong about where a packet of Vorbis begins, near the edges of pages: a long block."""
+
 CHECKED = frozenset({"flac", "ac3", "eac3"})
 """Codecs whose packets carry checksums, which FFmpeg looks at only when asked to; damage comes out as noise, else."""
 
@@ -152,7 +155,7 @@ def _by_time(frame: AudioFrame, packet: AnyPacket | None, table: SoundTable, aft
         return after or 0
     per_tick = float(table.tick * table.rate)
     said, slack = frame.pts * per_tick, 1 + 1.5 * per_tick
-    if after is not None and abs(said - after) <= slack:
+    if after is not None and abs(said - after) <= (SLIPS if table.decoder.codec == "vorbis" else slack):
         return after
     if after is not None and packet is not None and packet.pts is not None and packet.duration:
         # the first packet of a page of Ogg Vorbis is taken for a short one, and told to begin later than it does
