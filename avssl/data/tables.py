@@ -14,7 +14,7 @@ from avssl.media import DECODERS, Stamp
 
 __all__ = ["Known", "read_tables", "write_tables"]
 
-VERSION = 1  # to be raised whenever MediaInfo or what the tables say changes
+VERSION = 2  # to be raised whenever MediaInfo or what the tables say changes
 END = struct.Struct("<QQ8s")  # where the index begins, how long it is, and the mark of such a file
 MARK = b"avssl.t" + bytes([VERSION])
 ALIGNED = 8
