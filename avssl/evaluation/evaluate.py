@@ -80,7 +80,7 @@ class Findings:
         folder.mkdir(parents=True, exist_ok=True)
         write_scores(self.scores, folder / "scores.json", command=command, data=data, hardware=hardware)
         matrix = {"labels": list(self.classes), "matrix": self.confusion.tolist()}
-        (folder / "confusion.json").write_text(json.dumps(matrix, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / "confusion.json").write_text(json.dumps(matrix) + "\n", encoding="utf-8")
         if self.neighbours is not None:
             self.neighbours.write(folder)
 

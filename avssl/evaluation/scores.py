@@ -71,7 +71,7 @@ class Score:
 def write_scores(scores: Sequence[Score], path: Path, *, command: str = "", data: str = "", hardware: str = "") -> None:
     """Write `scores.json` of a run folder."""
     content = {"command": command, "data": data, "hardware": hardware, "scores": [s.to_json() for s in scores]}
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def read_scores(path: Path) -> list[Score]:
