@@ -158,7 +158,7 @@ def test_the_clock_of_a_sound_file_starts_with_its_first_sample(folder: Path) ->
     assert probe(written(folder, "flac.flac")).sound_duration == 5.0
 
 
-def test_sound_that_is_not_kept_in_memory_is_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sound_that_comes_from_the_demuxer_is_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(folder, "aac.mp4")
     span = Span(sound=Sound(start=4.0, duration=0.5))
     with open_media(path) as media:

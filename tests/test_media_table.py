@@ -15,6 +15,7 @@ from test_media import KINDS, with_bytes
 
 from avssl.core import MediaError, Span
 from avssl.media import FileTable, feed, look, open_media, packed, unpacked
+from avssl.media.packets import AnyPacket
 from avssl.media.table import PictureTable, SoundTable
 from avssl.media.units import droppable, starts_decoding, vops
 
@@ -95,7 +96,7 @@ def test_packets_that_nobody_needs_are_never_fed(folder: Path, monkeypatch: pyte
     fed: list[int] = []
     plain = feed.RawFeed.packets
 
-    def spy(self: feed.RawFeed, rows: np.ndarray) -> Iterator[tuple[int, feed.AnyPacket]]:
+    def spy(self: feed.RawFeed, rows: np.ndarray) -> Iterator[tuple[int, AnyPacket]]:
         for row, packet in plain(self, rows):
             fed.append(row)
             yield row, packet

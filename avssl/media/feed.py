@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import numpy as np
 from av.codec import CodecContext
@@ -17,12 +17,10 @@ from av.packet import Packet, PacketSideData
 
 from avssl.core import MediaError
 from avssl.media.files import open_container
-from avssl.media.packets import demux
+from avssl.media.packets import AnyPacket, demux
 from avssl.media.table import PictureTable, SoundTable, Stamp
 
-__all__ = ["AnyPacket", "Feed", "feed", "stamp_of"]
-
-AnyPacket: TypeAlias = "Packet[Any]"
+__all__ = ["Feed", "feed", "stamp_of"]
 
 FAR_ROWS = 500
 """Packets further on than this are sought; nearer ones are demuxed and dropped, which is as fast and always right."""

@@ -13,7 +13,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from avssl.core import MediaError
-from avssl.media.feed import AnyPacket, Feed, feed
+from avssl.media.feed import Feed, feed
+from avssl.media.packets import AnyPacket
 from avssl.media.table import PictureTable, Stamp
 
 __all__ = ["decode", "shown_at"]

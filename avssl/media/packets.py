@@ -33,6 +33,9 @@ HEAD = 64
 PLACEHOLDER = 19
 """Bytes, at most, of the packet that stands in for a frame that was packed into the one before (as in FFmpeg)."""
 
+B_AFTER = 4
+"""In place of a vop_coding_type: a B picture that was packed behind another one."""
+
 NEEDED: tuple[PktSideDataT, ...] = ("new_extradata", "param_change", "palette")
 """Side data that a decoder must be given with the packet."""
 
@@ -196,10 +199,6 @@ def _add(track: Track, packet: AnyPacket, file: int) -> None:
                 vop=vop if whole or begin == 0 else B_AFTER,
             )
         )
-
-
-B_AFTER = 4
-"""In place of a vop_coding_type: a B picture that was packed behind another one."""
 
 
 def _pictures(data: bytes) -> list[tuple[int, int, int]]:
