@@ -160,8 +160,8 @@ def _info(table: memoryview) -> MediaInfo | None:
 
 def _stamp(path: Path) -> Stamp | None:
     try:
-        return stamp_of(path.stat())
-    except (OSError, ValueError):
+        return stamp_of(path)
+    except (OSError, ValueError, MediaError):
         return None
 
 

@@ -1,10 +1,10 @@
 """Files: probe, index, read; the only room that knows a decoder."""
 
 from avssl.media.clips import Media
-from avssl.media.feed import stamp_of
+from avssl.media.files import Stamp, stamp_of
 from avssl.media.kinds import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
 from avssl.media.reader import look, open_media, probe
-from avssl.media.table import DECODERS, FileTable, Stamp, packed, unpacked
+from avssl.media.table import DECODERS, FileTable, packed, unpacked
 
 __all__ = [
     "DECODERS",

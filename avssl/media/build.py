@@ -13,14 +13,13 @@ from av.video.frame import VideoFrame
 
 from avssl.core import MediaError, MediaInfo
 from avssl.media.convert import Converter
-from avssl.media.feed import stamp_of
-from avssl.media.files import open_container, refusing
+from avssl.media.files import Stamp, open_container, refusing, stamp_of
 from avssl.media.frames import decode
 from avssl.media.motion import motion
 from avssl.media.packets import Track, tracks
 from avssl.media.sound import Piece, pieces
 from avssl.media.soundtrack import placed_on, sound_table
-from avssl.media.table import FileTable, PictureTable, SoundTable, Stamp
+from avssl.media.table import FileTable, PictureTable, SoundTable
 from avssl.media.timeline import picture_table
 from avssl.media.turn import turn_of
 
@@ -54,7 +53,7 @@ def build_table(path: Path) -> FileTable:
 
 
 def _build(path: Path) -> FileTable:
-    stamp = stamp_of(path.stat())
+    stamp = stamp_of(path)
     with open_container(path) as container:
         film, noise = tracks(path, container)
         if film is None and noise is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import chain
@@ -15,12 +14,11 @@ from av.codec.context import ThreadType
 from av.error import FFmpegError
 from av.packet import Packet, PacketSideData
 
-from avssl.core import MediaError
-from avssl.media.files import open_container
+from avssl.media.files import Bytes, Stamp, changed, open_container, stamp_of
 from avssl.media.packets import AnyPacket, demux
-from avssl.media.table import PictureTable, SoundTable, Stamp
+from avssl.media.table import PictureTable, SoundTable
 
-__all__ = ["Feed", "feed", "stamp_of"]
+__all__ = ["Feed", "feed"]
 
 FAR_ROWS = 500
 """Packets further on than this are sought; nearer ones are demuxed and dropped, which is as fast and always right."""
@@ -59,25 +57,14 @@ def feed(path: Path, table: PictureTable | SoundTable, stamp: Stamp) -> Feed:
     return made
 
 
-def stamp_of(status: os.stat_result) -> Stamp:
-    """The stamp of a file, by its status."""
-    return Stamp(size=status.st_size, mtime_ns=status.st_mtime_ns)
-
-
-def _same(path: Path, status: os.stat_result, stamp: Stamp) -> None:
-    if stamp_of(status) != stamp:
-        raise MediaError(path, "it has changed since it was looked into", "scan the folder again")
-
-
 class RawFeed(Feed):
     """Reads the bytes of packets where they lie in the file."""
 
     def __init__(self, path: Path, table: PictureTable | SoundTable, stamp: Stamp) -> None:
         self._table = table
         self._keys = table.keys if isinstance(table, PictureTable) else None  # of sound, all packets are
-        self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._bytes = Bytes(path, stamp)
         try:
-            _same(path, os.fstat(self._file), stamp)
             self.context = table.decoder.context()
         except BaseException:
             self.close()
@@ -89,23 +76,15 @@ class RawFeed(Feed):
             begin, size = self._table.position[some].astype(np.int64), self._table.size[some].astype(np.int64)
             first, last = int(begin.min()), int((begin + size).max())
             together = last - first <= min(SPARSE * int(size.sum()), LARGEST_READ)
-            data = self._read(first, last - first) if together else memoryview(b"")
+            data = memoryview(self._bytes.read(last - first, first)) if together else memoryview(b"")
             for row, at, count in zip(some.tolist(), begin.tolist(), size.tolist(), strict=True):
-                part = data[at - first : at - first + count] if together else self._read(at, count)
+                part = data[at - first : at - first + count] if together else memoryview(self._bytes.read(count, at))
                 if len(part):
                     yield row, _packet(part, key=self._keys is None or bool(self._keys[row]))
 
-    def _read(self, at: int, count: int) -> memoryview:
-        if hasattr(os, "pread"):
-            return memoryview(os.pread(self._file, count, at))
-        os.lseek(self._file, at, os.SEEK_SET)
-        return memoryview(os.read(self._file, count))
-
     def close(self) -> None:
         """Let go of the file."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        self._bytes.close()
 
 
 def _packet(data: memoryview, *, key: bool) -> AnyPacket:
@@ -120,7 +99,8 @@ class DemuxedFeed(Feed):
     """Takes packets from the demuxer, and counts them."""
 
     def __init__(self, path: Path, table: PictureTable | SoundTable, stamp: Stamp) -> None:
-        _same(path, path.stat(), stamp)
+        if stamp_of(path) != stamp:
+            raise changed(path)
         self._path, self._table = path, table
         # one container keeps the decoder, another gives packets: it can be opened again when a seek has gone astray
         self._keeper = open_container(path)

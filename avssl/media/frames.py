@@ -14,8 +14,9 @@ from av.video.frame import VideoFrame
 
 from avssl.core import MediaError
 from avssl.media.feed import Feed, feed
+from avssl.media.files import Stamp
 from avssl.media.packets import AnyPacket
-from avssl.media.table import PictureTable, Stamp
+from avssl.media.table import PictureTable
 
 __all__ = ["decode", "shown_at"]
 

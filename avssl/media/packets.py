@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +16,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 
+from avssl.media.files import Bytes, stamp_of
 from avssl.media.table import Decoder
 from avssl.media.units import droppable, starts_decoding, vops
 
@@ -157,15 +158,12 @@ def _decoder(stream: Stream) -> Decoder:
 
 
 def _fill(found: dict[int, Track], container: InputContainer, path: Path) -> None:
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
+    with closing(Bytes(path, stamp_of(path))) as file:
         for packet in demux(container, [t.stream for t in found.values()]) if found else ():
             _add(found[packet.stream_index], packet, file)
-    finally:
-        os.close(file)
 
 
-def _add(track: Track, packet: AnyPacket, file: int) -> None:
+def _add(track: Track, packet: AnyPacket, file: Bytes) -> None:
     data = bytes(packet)
     track.dts += [] if packet.dts is None else [packet.dts]
     position = _position(file, packet.pos, data) if track.raw else -1
@@ -210,9 +208,9 @@ def _pictures(data: bytes) -> list[tuple[int, int, int]]:
     return [(b, e, kind) for b, e, (_, kind) in zip(begins, [*begins[1:], len(data)], found, strict=True)]
 
 
-def _position(file: int, said: int | None, data: bytes) -> int:
+def _position(file: Bytes, said: int | None, data: bytes) -> int:
     """Where the bytes of a packet lie in the file; -1: nowhere in one piece near where the demuxer says."""
-    if said is None or said < 0 or not hasattr(os, "pread"):
+    if said is None or said < 0:
         return -1
-    at = os.pread(file, HEAD + len(data), said).find(data)
+    at = file.read(HEAD + len(data), said).find(data)
     return -1 if at < 0 else said + at

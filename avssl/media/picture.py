@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import av
@@ -9,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from avssl.core import MediaError
+from avssl.media.files import read_whole
 
 __all__ = ["load_picture"]
 
@@ -22,7 +24,7 @@ def load_picture(path: Path) -> av.VideoFrame | None:
         MediaError: it cannot be decoded.
     """
     try:
-        with Image.open(path, formats=["JPEG", "PNG", "WEBP", "BMP", "GIF"]) as image:
+        with Image.open(io.BytesIO(read_whole(path)), formats=["JPEG", "PNG", "WEBP", "BMP", "GIF"]) as image:
             if getattr(image, "is_animated", False) and image.format != "MPO":  # the rest of an MPO are previews
                 if image.format == "WEBP":
                     raise MediaError(path, "FFmpeg cannot decode an animated WebP", "make a GIF or a video of it")

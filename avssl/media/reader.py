@@ -13,8 +13,7 @@ from torch import Tensor
 from avssl.core import MediaError, MediaInfo, Sound
 from avssl.media.build import build_table
 from avssl.media.clips import Media
-from avssl.media.feed import stamp_of
-from avssl.media.files import first_bytes, refusing
+from avssl.media.files import first_bytes, refusing, stamp_of
 from avssl.media.frames import decode, shown_at
 from avssl.media.kinds import VIDEO_SUFFIXES, looks_like_picture
 from avssl.media.picture import load_picture
@@ -50,7 +49,7 @@ def look(path: str | os.PathLike[str]) -> FileTable:
     file = Path(path)
     if _is_picture(file) and (frame := load_picture(file)) is not None:
         with refusing(file, "reading it"):
-            return FileTable(stamp=stamp_of(file.stat()), info=_Picture(file, frame).info)
+            return FileTable(stamp=stamp_of(file), info=_Picture(file, frame).info)
     return build_table(file)
 
 

@@ -20,9 +20,10 @@ from torch import Tensor
 from avssl.core import MediaError, Sound
 from avssl.media.damage import Heard, Stretch, ahead, lost, refuse
 from avssl.media.feed import Feed, feed
+from avssl.media.files import Stamp
 from avssl.media.packets import AnyPacket
 from avssl.media.resample import LARGEST_FILTER, ratio, resampled, source_window
-from avssl.media.table import SoundTable, Stamp
+from avssl.media.table import SoundTable
 
 __all__ = ["Piece", "cut", "decoded", "first_row", "pieces"]
 

@@ -14,9 +14,10 @@ from av.audio.codeccontext import AudioCodecContext
 
 from avssl.core import MediaError
 from avssl.media.feed import feed
+from avssl.media.files import Stamp
 from avssl.media.packets import Track
 from avssl.media.sound import decoded, first_row
-from avssl.media.table import SoundTable, Stamp
+from avssl.media.table import SoundTable
 
 __all__ = ["placed_on", "sound_table"]
 

@@ -23,9 +23,10 @@ from av.codec.context import ThreadType
 from av.video.codeccontext import VideoCodecContext
 
 from avssl.core import MediaInfo
+from avssl.media.files import Stamp
 from avssl.media.turn import Turn
 
-__all__ = ["DECODERS", "Decoder", "FileTable", "PictureTable", "SoundTable", "Stamp", "packed", "unpacked"]
+__all__ = ["DECODERS", "Decoder", "FileTable", "PictureTable", "SoundTable", "packed", "unpacked"]
 
 DECODERS = f"PyAV {av.__version__}"
 """On whose version it depends what can be decoded, and how."""
@@ -34,14 +35,6 @@ MAGIC = b"avssl\1"
 ALIGNED = 8
 START = struct.Struct("<6sxxII")  # magic, length and checksum of the header
 UNSIGNED, SIGNED = ("|u1", "<u2", "<u4", "<u8"), "<i8"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stamp:
-    """What changes when a file does."""
-
-    size: int
-    mtime_ns: int
 
 
 @dataclass(frozen=True, kw_only=True)
