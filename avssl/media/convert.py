@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from ctypes import POINTER, c_char_p, c_int, c_int64, c_void_p
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -59,6 +60,21 @@ def _line_bytes(number: int, width: int, plane: int) -> int:
     return max(0, int(_function("av_image_get_linesize", c_int, c_int, c_int, c_int)(number, width, plane)))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Conversion:
+    """How a crop of frames of one kind gets into pictures of one size."""
+
+    scaler: int
+    height: int
+    """Lines of the crop."""
+    corner: tuple[tuple[int, int], ...]
+    """For each plane, where the crop begins: lines down, and bytes along the line."""
+    line: int
+    """Bytes of a line of the result, with the room that the scaler needs."""
+    room: np.ndarray | None
+    """Where the result is put first, if its lines need room; its pixels are the first of each line."""
+
+
 class Converter:
     """Fills (3, H, W) uint8 arrays with crops of frames; keeps one scaler for each kind of conversion.
 
@@ -69,10 +85,16 @@ class Converter:
 
     def __init__(self) -> None:
         self._scalers: dict[tuple[int, ...], int] = {}
+        self._conversions: dict[tuple[object, ...], _Conversion] = {}
+        self._rooms: dict[tuple[int, int], np.ndarray] = {}
         self._free = _function("sws_freeContext", None, c_void_p)
+        # these are made once, as what is called for each frame should do little else than call the scaler
+        self._scale = _function("sws_scale", c_int, c_void_p, Pointers, Strides, c_int, c_int, Pointers, Strides)
+        self._pointers, self._strides, self._target, self._lines = Pointers(), Strides(), Pointers(), Strides()
 
     def close(self) -> None:
         """Give back the scalers."""
+        self._conversions.clear()
         while self._scalers:
             self._free(self._scalers.popitem()[1])
 
@@ -81,34 +103,42 @@ class Converter:
 
     def __call__(self, frame: VideoFrame, crop: tuple[int, int, int, int], out: np.ndarray) -> None:
         """Write the pixels (top, left, height, width) of a frame, scaled, into `out` (3, H, W) uint8, contiguous."""
-        if not _layout(frame.format.name)[3]:
-            frame = frame.reformat(format="rgb24")
+        key = (frame.format.name, frame.colorspace, frame.color_range, crop, out.shape)
+        how = self._conversions.get(key)
+        if how is None:
+            if not _layout(frame.format.name)[3]:
+                self(frame.reformat(format="rgb24"), crop, out)
+                return
+            how = self._conversions[key] = self._conversion(frame, crop, *out.shape[1:])
+        planes, pointers, strides = frame.planes, self._pointers, self._strides
+        for i, (down, along) in enumerate(how.corner):
+            plane = planes[i]
+            strides[i] = line = plane.line_size
+            pointers[i] = plane.buffer_ptr + down * line + along
+        first, plane_size = (out if how.room is None else how.room).ctypes.data, how.line * out.shape[1]
+        target, lines = self._target, self._lines
+        target[0], target[1], target[2] = first + plane_size, first + 2 * plane_size, first  # green, blue, red
+        lines[0] = lines[1] = lines[2] = how.line
+        self._scale(how.scaler, pointers, strides, 0, how.height, target, lines)
+        if how.room is not None:
+            out[...] = how.room[:, :, : out.shape[2]]
+
+    def _conversion(self, frame: VideoFrame, crop: tuple[int, int, int, int], high: int, wide: int) -> _Conversion:
         top, left, height, width = crop
         number, across, down, _ = _layout(frame.format.name)
-        pointers, strides = Pointers(), Strides()
-        for i, plane in enumerate(frame.planes[:4]):
+        corner = []
+        for i in range(min(len(frame.planes), 4)):
             lines, columns = (top >> down, left >> across << across) if i in {1, 2} else (top, left)
-            strides[i] = plane.line_size
-            pointers[i] = plane.buffer_ptr + lines * plane.line_size + _line_bytes(number, columns, i)
-        high, wide = out.shape[1:]
-        scaler = self._scaler(
-            number,
-            height,
-            width,
-            high,
-            wide,
-            _chroma(left, width, across),
-            _chroma(top, height, down),
-            frame.colorspace,
-            _full(frame),
-        )
+            corner.append((lines, _line_bytes(number, columns, i)))
+        phase = _chroma(left, width, across), _chroma(top, height, down)
         line = -(-wide // ROOM) * ROOM
-        target = out if line == wide else np.empty((3, high, line), np.uint8)
-        red, green, blue = (target.ctypes.data + i * high * line for i in range(3))
-        scale = _function("sws_scale", c_int, c_void_p, Pointers, Strides, c_int, c_int, Pointers, Strides)
-        scale(scaler, pointers, strides, 0, height, Pointers(green, blue, red, None), Strides(line, line, line, 0))
-        if target is not out:
-            out[...] = target[:, :, :wide]
+        return _Conversion(
+            scaler=self._scaler(number, height, width, high, wide, *phase, frame.colorspace, _full(frame)),
+            height=height,
+            corner=tuple(corner),
+            line=line,
+            room=None if line == wide else self._rooms.setdefault((high, line), np.empty((3, high, line), np.uint8)),
+        )
 
     def _scaler(self, *key: int) -> int:
         found = self._scalers.get(key)
