@@ -278,8 +278,9 @@ def test_bytes_overwritten_in_the_middle_cost_what_needs_them(name: str, folder:
     assert refused[-1] / 4 >= 1.75
     # an MP3 file has no clock: FFmpeg counts the frames that it finds, so that what follows lost ones comes early
     rest = holed[: refused[0]] if name == "mp3.mp3" else holed
-    for before, after in zip(whole, rest, strict=False):
-        if before is not None and after is not None:
+    for k, (before, after) in enumerate(zip(whole, rest, strict=False)):
+        # without the time of each packet all is decoded from the start, and AAC makes up the noise there another way
+        if before is not None and after is not None and not (k == 0 and "aac" in name):
             assert torch.allclose(before, after, atol=5e-3)
     with open_media(path) as media:  # what lies between two stretches is not asked for
         media.read([Span(sound=Sound(start=t, duration=0.2, rate=16000)) for t in (0.25, 4.25)])

@@ -167,7 +167,7 @@ def test_sound_that_comes_from_the_demuxer_is_the_same(folder: Path, monkeypatch
     monkeypatch.setattr(feed, "FAR_ROWS", 5)
     with open_media(path) as media:
         (again,) = media.read([span])
-    monkeypatch.setattr(sound_room, "WORTHWHILE", 1e9)  # decoded from the start
+    monkeypatch.setattr(sound_room, "AHEAD", 1000)  # decoded from the start
     with open_media(path) as media:
         (plain,) = media.read([span])
     assert torch.equal(kept.audio, again.audio)

@@ -23,8 +23,8 @@ __all__ = ["Feed", "feed"]
 FAR_ROWS = 500
 """Packets further on than this are sought; nearer ones are demuxed and dropped, which is as fast and always right."""
 
-SPARSE = 4
-"""Packets are read in one go unless there is so many times as much of other streams between them."""
+GAP = 16 << 10
+"""Bytes of other streams between packets, each on the average, that are rather read with them than skipped."""
 
 
 AT_ONCE, LARGEST_READ = 256, 16 << 20
@@ -75,7 +75,7 @@ class RawFeed(Feed):
         for some in np.array_split(rows, range(AT_ONCE, len(rows), AT_ONCE)):
             begin, size = self._table.position[some].astype(np.int64), self._table.size[some].astype(np.int64)
             first, last = int(begin.min()), int((begin + size).max())
-            together = last - first <= min(SPARSE * int(size.sum()), LARGEST_READ)
+            together = last - first <= min(int(size.sum()) + GAP * len(some), LARGEST_READ)
             data = memoryview(self._bytes.read(last - first, first)) if together else memoryview(b"")
             for row, at, count in zip(some.tolist(), begin.tolist(), size.tolist(), strict=True):
                 part = data[at - first : at - first + count] if together else memoryview(self._bytes.read(count, at))

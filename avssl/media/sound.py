@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
+from av.codec import Codec
 from av.error import FFmpegError
 from torch import Tensor
 
 from avssl.core import MediaError, Sound
-from avssl.media.damage import Heard, Stretch, ahead, lost, refuse
+from avssl.media.damage import Heard, Stretch, ahead, lost, refuse, warm_up
 from avssl.media.feed import Feed, feed
 from avssl.media.files import Stamp
 from avssl.media.packets import AnyPacket
@@ -27,12 +28,11 @@ from avssl.media.table import SoundTable
 
 __all__ = ["Piece", "cut", "decoded", "first_row", "pieces"]
 
-PREROLL = 0.5
-"""Sound before a stretch that is decoded with it (s): the decoder's memory (MP3's reservoir is the longest)."""
+AHEAD = 2
+"""Packets fed besides, before a decoder has forgotten its start: of the first, some codecs give nothing out."""
 
-WORTHWHILE = 2.0
-"""A start is skipped if it is at least this long (s); shorter ones are decoded, which repeats the noise that AAC makes
-up from its generator, too."""
+NEAR = 0.5
+"""Stretches that are at most so far apart (s) are decoded in one."""
 
 BEHIND = 2
 """Packets fed after the one that holds the last sample, as some decoders give a packet out with the next."""
@@ -99,11 +99,13 @@ def _decode(path: Path, table: SoundTable, stamp: Stamp, start: int, stop: int) 
     return [p for p in inside if p.samples.shape[1]], list(lost(table, begin, heard, lossy=lossy, page=page))
 
 
-def first_row(table: SoundTable, start: int) -> int:
+def first_row(table: SoundTable, sample: int) -> int:
     """The packet at which decoding has to start for a sample of the track's clock."""
-    if not len(table.ends) or start - WORTHWHILE * table.rate <= table.ends[0]:
+    if not len(table.ends):
         return 0
-    return min(int(np.searchsorted(table.ends, start - PREROLL * table.rate)), len(table.size) - 1)
+    lossy = Codec(table.decoder.codec, "r").lossy
+    first = int(np.searchsorted(table.ends, sample - warm_up(table, lossy=lossy))) - AHEAD * lossy
+    return min(max(first, 0), len(table.size) - 1)
 
 
 def decoded(source: Feed, table: SoundTable, rows: np.ndarray) -> Iterator[tuple[int, AudioFrame, bool]]:
@@ -194,10 +196,11 @@ def _samples(frame: AudioFrame) -> np.ndarray:
     Not by `to_ndarray`: it goes on to further planes until one is missing, and of eight or more none is.
     """
     planar, channels = frame.format.is_planar, frame.layout.nb_channels
-    kind = _KINDS[frame.format.name.removesuffix("p")]
     count = frame.samples * (1 if planar else channels)
-    lines = [memoryview(cast(Any, frame.planes[i])) for i in range(channels if planar else 1)]
-    return np.stack([np.frombuffer(line, kind, count) for line in lines])
+    lines = np.empty((channels if planar else 1, count), _KINDS[frame.format.name.removesuffix("p")])
+    for line, plane in zip(lines, frame.planes, strict=False):
+        line[:] = np.frombuffer(memoryview(cast(Any, plane)), lines.dtype, count)
+    return lines
 
 
 _KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
@@ -230,7 +233,7 @@ def cut(path: Path, table: SoundTable, stamp: Stamp, wanted: Sequence[Sound]) ->
     windows = [source_window(_begin(s), s.samples, *ratio(table.rate, s.rate)) for s in wanted]
     needed = [(first + table.shift, stop + table.shift) for first, stop in windows]
     cuts: dict[int, tuple[Tensor, int]] = {}
-    for start, stop in _together(needed, round(WORTHWHILE * table.rate)):
+    for start, stop in _together(needed, round(NEAR * table.rate)):
         found, holes = _decode(path, table, stamp, start, stop)
         here = [Piece(p.start - table.shift, p.samples) for p in found]
         for k in (k for k, (first, _) in enumerate(needed) if start <= first < stop):
