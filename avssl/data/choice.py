@@ -8,10 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.console import Console
+
 from avssl.core import Sampler
 from avssl.data.clips import Clips
 from avssl.data.items import Catalogue
 from avssl.data.scan import Damaged, catalogue
+from avssl.media import Decoding, measured, unpacked
 from avssl.media.toybox import ONE_WAY_MOTIONS, Toybox, make_toybox
 from avssl.samplers import ForeignSound, Frozen
 from avssl.transforms import Noise, Transform
@@ -38,6 +41,8 @@ class Data:
     every clip one frozen frame, every pixel noise, or every sound that of another file."""
     workers: int = 2
     """Threads that decode ahead of the training step; 0: none."""
+    decoding: Decoding = field(default_factory=Decoding)
+    """What decodes the films, and where their frames come."""
     toybox: Toybox = field(default_factory=Toybox)
     """The toybox to make, where no root is given."""
 
@@ -53,7 +58,8 @@ class Data:
         known = _known(cls, values)
         if known.get("root") is not None:
             known["root"] = Path(known["root"])
-        return cls(**known | {"toybox": Toybox(**_known(Toybox, values.get("toybox", {})))})
+        parts = {"toybox": Toybox, "decoding": Decoding}
+        return cls(**known | {name: kind(**_known(kind, values.get(name, {}))) for name, kind in parts.items()})
 
     def source(self) -> Path:
         """The folder or manifest, made first if it is the toybox."""
@@ -66,6 +72,18 @@ class Data:
     @cached_property
     def _looked_through(self) -> Catalogue:
         return catalogue(self.source(), damaged=self.damaged, workers=max(2, self.workers))
+
+    @cached_property
+    def _decoding(self) -> Decoding:
+        """The choice, made by measuring if it is left to us; what it is made of is told."""
+        if self.decoding.backend != "auto":
+            return self.decoding
+        items = self.catalogue().items
+        tables = ((i.path, unpacked(i.table)) for i in items if i.table is not None)
+        found = measured(tables, self.decoding.device, threads=self.workers)
+        console = Console(stderr=True)
+        console.print(f"Films are decoded for {found.device} {found.told}", markup=False, soft_wrap=True)
+        return found
 
     def clips(self, sampler: Sampler, transform: Transform | None = None) -> Clips:
         """What to pretrain on: the items of the chosen splits, without their labels.
@@ -84,7 +102,8 @@ class Data:
 
         def of(splits: tuple[str, ...]) -> Clips:
             items = everything.where(split=splits).items
-            return Clips.of(items, sampler, transform, workers=self.workers, damaged=self.damaged)
+            clips = Clips.of(items, sampler, transform, workers=self.workers, damaged=self.damaged)
+            return replace(clips, decoding=self._decoding)
 
         if not everything.where(split=self.splits).items:
             there = sorted({repr(i.split) for i in everything})
@@ -101,7 +120,7 @@ def one_way() -> Data:
     return Data(toybox=Toybox(motions=ONE_WAY_MOTIONS))
 
 
-def _known(kind: type[Data] | type[Toybox], values: Mapping[str, Any]) -> dict[str, Any]:
+def _known(kind: type[Data | Toybox | Decoding], values: Mapping[str, Any]) -> dict[str, Any]:
     """Those values that are fields of a dataclass; where they are tuples, JSON has lists."""
     names = {f.name for f in fields(kind)}
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in names}

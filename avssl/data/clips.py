@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from avssl.core import Clip, Example, MediaError, MediaInfo, Plan, Rng, Sampler, Span, generator
 from avssl.data.items import Item
 from avssl.data.scan import Damaged
-from avssl.media import open_media, unpacked
+from avssl.media import Decoding, open_media, unpacked
 from avssl.transforms import Transform
 
 __all__ = ["Clips", "collate"]
@@ -44,6 +44,8 @@ class Clips:
     """The same of items that are not trained on, to see whether the task is learned or the items are memorised."""
     rejected: tuple[MediaError, ...] = ()
     """Files of the source that could not even be looked into, for whoever reports what was left out."""
+    decoding: Decoding = field(default_factory=Decoding)
+    """What decodes the films, and where their frames come."""
 
     @staticmethod
     def of(
@@ -108,7 +110,7 @@ class Clips:
         """
         plan, files = self.plan(position, epoch)
         starts = [f.start for f in files]
-        clips = _read([s.shifted(starts) for s in plan.spans], files)
+        clips = _read([s.shifted(starts) for s in plan.spans], files, self.decoding)
         index = torch.tensor(files[0].index)
         return Example(clips=clips, labels=_labels(plan), parameters=_parameters(plan), index=index)
 
@@ -175,7 +177,7 @@ def _odd(shape: _Shape, usual: _Shape) -> str:
     )
 
 
-def _read(spans: Sequence[Span], files: Sequence[Item]) -> tuple[Clip, ...]:
+def _read(spans: Sequence[Span], files: Sequence[Item], decoding: Decoding) -> tuple[Clip, ...]:
     """Each file of the visit is opened once, and gives all that is wanted of it in one pass."""
     wanted: dict[int, list[tuple[int, Span]]] = {}
     for s, span in enumerate(spans):
@@ -187,8 +189,9 @@ def _read(spans: Sequence[Span], files: Sequence[Item]) -> tuple[Clip, ...]:
             wanted.setdefault(sounds, []).append((s, replace(span, times=(), boxes=())))
     parts: list[dict[str, Tensor | None]] = [{} for _ in spans]
     for k, jobs in wanted.items():
-        table = files[k].table
-        with open_media(files[k].path, None if table is None else unpacked(table)) as media:
+        told = files[k].table
+        table = None if told is None else unpacked(told)
+        with open_media(files[k].path, table, backend=decoding.backend_for(table), device=decoding.device) as media:
             for (s, _), clip in zip(jobs, media.read([span for _, span in jobs]), strict=True):
                 if clip.video is not None:
                     parts[s] |= {"video": clip.video, "times": clip.times}

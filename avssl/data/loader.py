@@ -115,7 +115,7 @@ def _pinned(batch: Example) -> Example:
     """The same batch in page-locked memory, from where the device copies it while the processor goes on."""
 
     def pin(x: torch.Tensor | None) -> torch.Tensor | None:
-        return None if x is None else x.pin_memory()
+        return x if x is None or x.is_cuda else x.pin_memory()  # what was decoded on the device stays there
 
     clips = tuple(
         type(c)(video=pin(c.video), audio=pin(c.audio), times=pin(c.times), valid=pin(c.valid)) for c in batch.clips

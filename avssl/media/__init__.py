@@ -1,8 +1,10 @@
 """Files: probe, index, read; the only room that knows a decoder."""
 
 from avssl.media.clips import Media
+from avssl.media.decoding import Backend, Decoding, device_of
 from avssl.media.files import Stamp, stamp_of
 from avssl.media.kinds import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
+from avssl.media.measure import Kind, Measured, Timing, kind_of, measured, timings
 from avssl.media.reader import look, open_media, probe
 from avssl.media.table import DECODERS, FileTable, packed, unpacked
 
@@ -11,13 +13,22 @@ __all__ = [
     "PICTURE_SUFFIXES",
     "SOUND_SUFFIXES",
     "VIDEO_SUFFIXES",
+    "Backend",
+    "Decoding",
     "FileTable",
+    "Kind",
+    "Measured",
     "Media",
     "Stamp",
+    "Timing",
+    "device_of",
+    "kind_of",
     "look",
+    "measured",
     "open_media",
     "packed",
     "probe",
     "stamp_of",
+    "timings",
     "unpacked",
 ]

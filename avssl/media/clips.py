@@ -1,33 +1,74 @@
-"""`Media`, what every other room sees of a file: how spans become clips, whatever decodes the frames and the sound."""
+"""`Media`, what every other room sees of a file: how spans become clips, whatever decodes the frames and the sound.
+
+A backend is a subclass: it turns shots – numbers of frames, crops and a size – into pixels, and nothing else.
+"""
 
 from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 import torch
-from av.video.frame import VideoFrame
 from torch import Tensor
 
 from avssl.core import Box, Clip, MediaError, MediaInfo, Sound, Span
-from avssl.media.convert import Converter
 from avssl.media.files import refusing
-from avssl.media.turn import Turn
 
-__all__ = ["Media", "pixels"]
+__all__ = ["Crop", "Media", "Shot", "pixels"]
 
 WHOLE = Box()
 
+Crop = tuple[int, int, int, int]
+"""Pixels of a frame: top, left, height, width."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """The frames of one clip: their numbers, in the order of the clip, how they are cropped, and the size they get.
+
+    `boxes` are none (whole frames), one, or one for each frame; without a `size` (H, W) frames keep that of their crop.
+    """
+
+    numbers: tuple[int, ...]
+    boxes: tuple[Box, ...] = ()
+    size: tuple[int, int] | None = None
+
+    def crop(self, t: int, height: int, width: int) -> Crop:
+        """What is cut of frame t of the clip, whose size as it is shown is given."""
+        return pixels(self.boxes[t if len(self.boxes) > 1 else 0] if self.boxes else WHOLE, height, width)
+
+    def film(self, path: Path, film: Tensor | None, crop: Crop, device: torch.device) -> Tensor:
+        """The clip (T, 3, H, W) that a frame cropped so is to be put into; it is made for the first of them.
+
+        Raises:
+            MediaError: the frames of the clip would differ in size.
+        """
+        size = self.size or crop[2:]
+        if film is None:
+            return torch.empty((len(self.numbers), 3, *size), dtype=torch.uint8, device=device)
+        if film.shape[2:] != size:
+            raise MediaError(
+                path,
+                f"frames of {film.shape[2]}×{film.shape[3]} and of {size[0]}×{size[1]} pixels in one clip",
+                "give the span a size",
+            )
+        return film
+
 
 class Media(ABC):
-    """An open file. Two threads may read two of them at once, but not the same one; none survives a fork."""
+    """An open file. Two threads may read two of them at once, but not the same one; none survives a fork.
 
-    def __init__(self, path: Path) -> None:
+    Frames come on `device`, wherever they are decoded; sound, and all else, in the memory of the processor.
+    """
+
+    def __init__(self, path: Path, device: torch.device) -> None:
         self.path = path
+        self.device = device
         self._process = os.getpid()
         self._open = True
 
@@ -55,8 +96,8 @@ class Media(ABC):
         """The numbers of the frames shown at some instants, and when they begin to be shown (s)."""
 
     @abstractmethod
-    def _frames(self, numbers: Collection[int]) -> Iterator[tuple[int, VideoFrame, Turn]]:
-        """Decode the frames of some numbers, each once, in any order."""
+    def _shots(self, shots: Sequence[Shot]) -> list[Tensor]:
+        """The clips of some shots, (T, 3, H, W) uint8 each, out of one decoding pass for all; on any device."""
 
     @abstractmethod
     def _sounds(self, wanted: Sequence[Sound]) -> list[tuple[Tensor, int]]:
@@ -65,7 +106,7 @@ class Media(ABC):
     def read(self, spans: Sequence[Span]) -> list[Clip]:
         """Cut clips out of this file in one decoding pass for all; `Span.file` is not looked at.
 
-        Frames are uint8 RGB (T, 3, H, W), sound float32 (A, N).
+        Frames are uint8 RGB (T, 3, H, W) on `device`, sound float32 (A, N).
 
         Raises:
             MediaError: the file does not have what is asked for, or is damaged there.
@@ -95,45 +136,17 @@ class Media(ABC):
             raise MediaError(self.path, "it was closed before", "open it again")
 
     def _films(self, spans: Sequence[Span]) -> list[tuple[Tensor, Tensor] | None]:
-        uses: dict[int, list[tuple[int, int]]] = {}
+        """The frames of each span, and when they begin to be shown; None where a span asks for none."""
+        shots: list[Shot] = []
         begins: list[Tensor] = []
-        for s, span in enumerate(spans):
-            numbers, times = self._times(span.times) if span.times else (np.empty(0, np.int64), np.empty(0))
-            begins.append(torch.from_numpy(times))
-            for t, number in enumerate(numbers.tolist()):
-                uses.setdefault(number, []).append((s, t))
-        films: dict[int, Tensor] = {}
-        converter = Converter()
-        try:
-            for number, frame, turn in self._frames(uses.keys()) if uses else ():
-                for s, t in uses[number]:
-                    self._place(films, s, spans[s], t, frame, turn, converter)
-        finally:
-            converter.close()
-        return [(films[s], begins[s]) if span.times else None for s, span in enumerate(spans)]
-
-    def _place(
-        self, films: dict[int, Tensor], s: int, span: Span, t: int, frame: VideoFrame, turn: Turn, converter: Converter
-    ) -> None:
-        """Convert one frame into its place in the clip, which is made when its first frame comes."""
-        shown = turn.shown_size(frame.height, frame.width)
-        crop = pixels(span.boxes[t if len(span.boxes) > 1 else 0] if span.boxes else WHOLE, *shown)
-        size = span.size or crop[2:]
-        film = films.get(s)
-        if film is None:
-            film = films[s] = torch.empty((len(span.times), 3, *size), dtype=torch.uint8)
-        if film.shape[2:] != size:
-            raise MediaError(
-                self.path,
-                f"frames of {film.shape[2]}×{film.shape[3]} and of {size[0]}×{size[1]} pixels in one clip",
-                "give the span a size",
-            )
-        if turn == Turn():
-            converter(frame, crop, film[t].numpy())
-        else:
-            decoded = torch.empty((3, *turn.shown_size(*size)), dtype=torch.uint8)
-            converter(frame, turn.undo(crop, shown), decoded.numpy())
-            film[t] = turn.apply(decoded)
+        for span in spans:
+            if span.times:
+                numbers, times = self._times(span.times)
+                shots.append(Shot(numbers=tuple(numbers.tolist()), boxes=span.boxes, size=span.size))
+                begins.append(torch.from_numpy(times))
+        films = self._shots(shots) if shots else []
+        told = iter([(f.to(self.device), b) for f, b in zip(films, begins, strict=True)])
+        return [next(told) if span.times else None for span in spans]
 
     def __enter__(self) -> Media:
         return self
@@ -144,7 +157,7 @@ class Media(ABC):
         self.close()
 
 
-def pixels(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
+def pixels(box: Box, height: int, width: int) -> Crop:
     """A crop in whole pixels (top, left, height, width): rounded, at least one each way, inside the frame.
 
     The size depends on the size of the box alone, so that a box that wanders keeps it.

@@ -18,7 +18,7 @@ from avssl.media.files import Stamp
 from avssl.media.packets import AnyPacket
 from avssl.media.table import PictureTable
 
-__all__ = ["decode", "shown_at"]
+__all__ = ["decode", "runs", "shown_at"]
 
 SLACK = 1e-6
 """Instants are rounded numbers: one that falls short of a frame by less than this (s) still means this frame."""
@@ -66,20 +66,31 @@ def decode(path: Path, table: PictureTable, stamp: Stamp, wanted: Collection[int
     )
 
 
-def _run(source: Feed, table: PictureTable, wanted: set[int], *, plain: bool) -> Iterator[tuple[int, VideoFrame]]:
-    """Decode from the key frames on; packets between two stretches, and those that nobody needs, are never fed."""
-    numbers = np.array(sorted(wanted), np.int64)
+def runs(table: PictureTable, numbers: np.ndarray, *, plain: bool = False) -> list[np.ndarray]:
+    """The rows of the packets to decode for frames of some rising numbers, run by run; decoders forget in between.
+
+    A run begins at a key frame. Packets between two runs, and those that nobody needs, are in none. `plain`: as if the
+    first packet were the only key frame, and with everything in between.
+    """
     rows = table.rows[numbers].astype(np.int64)
-    number = dict(zip(rows.tolist(), numbers.tolist(), strict=True))
     starts = np.zeros_like(rows) if plain else table.starts[numbers].astype(np.int64)
-    context = cast(VideoCodecContext, source.context)
-    for i, (first, last) in enumerate(_stretches(starts, rows + table.paired)):
-        if i:
-            context.flush_buffers()
+    found = []
+    for first, last in _stretches(starts, rows + table.paired):
         run = np.arange(first, min(last + 1, len(table.size)))
         needed = table.droppable[run] == 0
         needed[rows[(rows >= first) & (rows <= run[-1])] - first] = True
-        for row, packet in source.packets(run if plain else run[needed]):
+        found.append(run if plain else run[needed])
+    return found
+
+
+def _run(source: Feed, table: PictureTable, wanted: set[int], *, plain: bool) -> Iterator[tuple[int, VideoFrame]]:
+    numbers = np.array(sorted(wanted), np.int64)
+    number = dict(zip(table.rows[numbers].tolist(), numbers.tolist(), strict=True))
+    context = cast(VideoCodecContext, source.context)
+    for i, run in enumerate(runs(table, numbers, plain=plain)):
+        if i:
+            context.flush_buffers()
+        for row, packet in source.packets(run):
             yield from ((number[f.pts], f) for f in _fed(context, packet, row) if f.pts in number)
         yield from ((number[f.pts], f) for f in _fed(context, None) if f.pts in number)
 

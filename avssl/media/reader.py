@@ -1,43 +1,70 @@
-"""Opening and probing files of every kind with FFmpeg (by PyAV) and Pillow."""
+"""Opening and probing files of every kind; which backend decodes the films among them is chosen here."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from av.video.frame import VideoFrame
 from torch import Tensor
 
 from avssl.core import MediaError, MediaInfo, Sound
 from avssl.media.build import build_table
-from avssl.media.clips import Media
+from avssl.media.clips import Media, Shot
+from avssl.media.decoding import Backend, device_of
 from avssl.media.files import first_bytes, refusing, stamp_of
-from avssl.media.frames import decode, shown_at
+from avssl.media.film import Film, PyavFilm
 from avssl.media.kinds import VIDEO_SUFFIXES, looks_like_picture
+from avssl.media.on_decord import DecordFilm
+from avssl.media.on_torchcodec import TorchcodecFilm
 from avssl.media.picture import load_picture
-from avssl.media.sound import cut
-from avssl.media.table import FileTable, PictureTable
+from avssl.media.place import placed
+from avssl.media.table import FileTable
 from avssl.media.turn import Turn
 
 __all__ = ["look", "open_media", "probe"]
 
+CPU = torch.device("cpu")
 
-def open_media(path: str | os.PathLike[str], table: FileTable | None = None) -> Media:
+
+def open_media(
+    path: str | os.PathLike[str],
+    table: FileTable | None = None,
+    *,
+    backend: Backend = "pyav",
+    device: str | torch.device = "cpu",
+) -> Media:
     """Open a video, a picture or a sound file, whatever its name says.
 
     With the `table` that `look` gave, a film is neither opened nor demuxed again: its packets are read where they lie.
+    Frames come on the `device`; "auto" is CUDA where there is any. Only torchcodec decodes there, others are uploaded
+    from. Backend "auto" is "pyav", unless what was measured is given (see `measure`). Pictures have one backend only.
 
     Raises:
-        MediaError: it cannot be read, or has changed since the table was made.
+        MediaError: it cannot be read, has changed since the table was made, or is beyond the backend.
+        ValueError: there is no such device.
     """
-    file = Path(path)
+    file, on = Path(path), device_of(device)
     if table is not None and not table.info.is_picture:
-        return _Film(file, table)
+        return _film(file, table, backend, on)
     if _is_picture(file) and (frame := load_picture(file)) is not None:
-        return _Picture(file, frame)
-    return _Film(file, build_table(file))
+        return _Picture(file, frame, on)
+    return _film(file, build_table(file), backend, on)
+
+
+def _film(path: Path, table: FileTable, backend: Backend, device: torch.device) -> Film:
+    if table.picture is None:  # of sound there is one backend only
+        return PyavFilm(path, table, device)
+    match backend:
+        case "torchcodec":
+            return TorchcodecFilm(path, table, device)
+        case "decord":
+            return DecordFilm(path, table, device)
+        case "pyav" | "auto":
+            return PyavFilm(path, table, device)
 
 
 def look(path: str | os.PathLike[str]) -> FileTable:
@@ -49,7 +76,7 @@ def look(path: str | os.PathLike[str]) -> FileTable:
     file = Path(path)
     if _is_picture(file) and (frame := load_picture(file)) is not None:
         with refusing(file, "reading it"):
-            return FileTable(stamp=stamp_of(file), info=_Picture(file, frame).info)
+            return FileTable(stamp=stamp_of(file), info=_Picture(file, frame, CPU).info)
     return build_table(file)
 
 
@@ -69,8 +96,8 @@ def _is_picture(path: Path) -> bool:
 class _Picture(Media):
     """A still picture: a clip with T = 1."""
 
-    def __init__(self, path: Path, frame: VideoFrame) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, frame: VideoFrame, device: torch.device) -> None:
+        super().__init__(path, device)
         self._frame = frame
 
     @property
@@ -87,42 +114,8 @@ class _Picture(Media):
             raise MediaError(self.path, f"a picture is shown at 0 s only, not at {wrong[0]:g} s", "ask for instant 0")
         return np.zeros(len(times), np.int64), np.zeros(len(times))
 
-    def _frames(self, numbers: Collection[int]) -> Iterator[tuple[int, VideoFrame, Turn]]:
-        yield 0, self._frame, Turn()
+    def _shots(self, shots: Sequence[Shot]) -> list[Tensor]:
+        return placed(self.path, [(0, self._frame)], shots, Turn())
 
     def _sounds(self, wanted: Sequence[Sound]) -> list[tuple[Tensor, int]]:
         return []
-
-
-class _Film(Media):
-    """A file with moving pictures, with sound, or with both."""
-
-    def __init__(self, path: Path, table: FileTable) -> None:
-        super().__init__(path)
-        self._table = table
-
-    @property
-    def _info(self) -> MediaInfo:
-        return self._table.info
-
-    @property
-    def _has_sound(self) -> bool:
-        return self._table.sound is not None
-
-    @property
-    def _picture(self) -> PictureTable:
-        if self._table.picture is None:
-            raise MediaError(self.path, "there are no pictures in it", "ask for sound only or leave the file out")
-        return self._table.picture
-
-    def _times(self, times: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-        numbers = shown_at(self._picture, times, self.path)
-        return numbers, self._picture.instants(numbers)
-
-    def _frames(self, numbers: Collection[int]) -> Iterator[tuple[int, VideoFrame, Turn]]:
-        for number, frame in decode(self.path, self._picture, self._table.stamp, numbers):
-            yield number, frame, self._picture.turn
-
-    def _sounds(self, wanted: Sequence[Sound]) -> list[tuple[Tensor, int]]:
-        assert self._table.sound is not None  # read() has asked _has_sound
-        return cut(self.path, self._table.sound, self._table.stamp, wanted)
