@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ctypes import POINTER, c_char_p, c_int, c_int64, c_void_p
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import av.video.reformatter
 import numpy as np
@@ -20,7 +20,8 @@ from av.video.frame import VideoFrame
 
 __all__ = ["Converter"]
 
-Pointers, Strides = c_void_p * 4, c_int * 4
+Pointers: TypeAlias = c_void_p * 4  # type: ignore[valid-type]
+Strides: TypeAlias = c_int * 4  # type: ignore[valid-type]
 
 BILINEAR, AREA = 2, 0x20  # SWS_BILINEAR, SWS_AREA
 EXACT = 0x40000 | 0x2000 | 0x4000  # SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP: no chroma is skipped
@@ -69,10 +70,12 @@ class _Conversion:
     """Lines of the crop."""
     corner: tuple[tuple[int, int], ...]
     """For each plane, where the crop begins: lines down, and bytes along the line."""
-    line: int
-    """Bytes of a line of the result, with the room that the scaler needs."""
     room: np.ndarray | None
-    """Where the result is put first, if its lines need room; its pixels are the first of each line."""
+    """The pixels of a place with room behind each line, where the result is put first if the scaler needs any."""
+    target: Pointers
+    """Where the planes of that place begin."""
+    lines: Strides
+    """Bytes of a line of the result, for each plane."""
 
 
 class Converter:
@@ -90,7 +93,7 @@ class Converter:
         self._free = _function("sws_freeContext", None, c_void_p)
         # these are made once, as what is called for each frame should do little else than call the scaler
         self._scale = _function("sws_scale", c_int, c_void_p, Pointers, Strides, c_int, c_int, Pointers, Strides)
-        self._pointers, self._strides, self._target, self._lines = Pointers(), Strides(), Pointers(), Strides()
+        self._pointers, self._strides = Pointers(), Strides()
 
     def close(self) -> None:
         """Give back the scalers."""
@@ -115,13 +118,11 @@ class Converter:
             plane = planes[i]
             strides[i] = line = plane.line_size
             pointers[i] = plane.buffer_ptr + down * line + along
-        first, plane_size = (out if how.room is None else how.room).ctypes.data, how.line * out.shape[1]
-        target, lines = self._target, self._lines
-        target[0], target[1], target[2] = first + plane_size, first + 2 * plane_size, first  # green, blue, red
-        lines[0] = lines[1] = lines[2] = how.line
-        self._scale(how.scaler, pointers, strides, 0, how.height, target, lines)
-        if how.room is not None:
-            out[...] = how.room[:, :, : out.shape[2]]
+        if how.room is None:
+            self._scale(how.scaler, pointers, strides, 0, how.height, _planes(out), how.lines)
+        else:
+            self._scale(how.scaler, pointers, strides, 0, how.height, how.target, how.lines)
+            out[...] = how.room
 
     def _conversion(self, frame: VideoFrame, crop: tuple[int, int, int, int], high: int, wide: int) -> _Conversion:
         top, left, height, width = crop
@@ -132,12 +133,14 @@ class Converter:
             corner.append((lines, _line_bytes(number, columns, i)))
         phase = _chroma(left, width, across), _chroma(top, height, down)
         line = -(-wide // ROOM) * ROOM
+        room = None if line == wide else self._rooms.setdefault((high, line), np.empty((3, high, line), np.uint8))
         return _Conversion(
             scaler=self._scaler(number, height, width, high, wide, *phase, frame.colorspace, _full(frame)),
             height=height,
             corner=tuple(corner),
-            line=line,
-            room=None if line == wide else self._rooms.setdefault((high, line), np.empty((3, high, line), np.uint8)),
+            room=None if room is None else room[:, :, :wide],
+            target=Pointers() if room is None else _planes(room),
+            lines=Strides(line, line, line, 0),
         )
 
     def _scaler(self, *key: int) -> int:
@@ -145,6 +148,12 @@ class Converter:
         if found is None:
             found = self._scalers[key] = _new_scaler(*key)
         return found
+
+
+def _planes(out: np.ndarray) -> Pointers:
+    """Where green, blue and red begin in an array (3, H, W) of red, green and blue."""
+    red, size = out.ctypes.data, out.strides[0]
+    return Pointers(red + size, red + 2 * size, red, None)
 
 
 def _chroma(offset: int, size: int, subsampling: int) -> int:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import torch
 from av.video.frame import VideoFrame
 from torch import Tensor
 
-from avssl.media.clips import Shot
+from avssl.media.clips import Crop, Shot
 from avssl.media.convert import Converter
 from avssl.media.turn import Turn
 
@@ -24,24 +26,48 @@ def placed(path: Path, frames: Iterable[tuple[int, VideoFrame]], shots: Sequence
     Raises:
         MediaError: the frames of a clip differ in size, and its shot gives none.
     """
-    uses: dict[int, list[tuple[int, int]]] = {}
-    for s, shot in enumerate(shots):
+    films = [_Film(path, shot, turn) for shot in shots]
+    uses: dict[int, list[tuple[_Film, int]]] = {}
+    for film, shot in zip(films, shots, strict=True):
         for t, number in enumerate(shot.numbers):
-            uses.setdefault(number, []).append((s, t))
-    films: dict[int, Tensor] = {}
-    converter = Converter()
-    try:
+            uses.setdefault(number, []).append((film, t))
+    with closing(Converter()) as converter:
         for number, frame in frames:
-            shown = turn.shown_size(frame.height, frame.width)
-            for s, t in uses[number]:
-                crop = shots[s].crop(t, *shown)
-                film = films[s] = shots[s].film(path, films.get(s), crop, CPU)
-                if turn == Turn():
-                    converter(frame, crop, film[t].numpy())
-                else:
-                    decoded = torch.empty((3, *turn.shown_size(*film.shape[2:])), dtype=torch.uint8)
-                    converter(frame, turn.undo(crop, shown), decoded.numpy())
-                    film[t] = turn.apply(decoded)
-    finally:
-        converter.close()
-    return [films[s] for s in range(len(shots))]
+            for film, t in uses[number]:
+                film.put(t, frame, converter)
+    return [film.clip for film in films]
+
+
+class _Film:
+    """The clip of a shot as it fills; what holds for all its frames is worked out with the first."""
+
+    clip: Tensor
+
+    def __init__(self, path: Path, shot: Shot, turn: Turn) -> None:
+        self._path, self._shot, self._turn = path, shot, turn
+        self._turned = turn != Turn()
+        self._size = (0, 0)
+        self._crops: list[Crop] = []
+        self._pixels: np.ndarray | None = None
+
+    def put(self, t: int, frame: VideoFrame, converter: Converter) -> None:
+        """Convert a frame into its place."""
+        if (frame.height, frame.width) != self._size or self._pixels is None:
+            self._pixels = self._begin(t, frame.height, frame.width)
+        crop = self._crops[t if len(self._crops) > 1 else 0]
+        if self._turned:
+            decoded = torch.empty((3, *self._turn.shown_size(*self.clip.shape[2:])), dtype=torch.uint8)
+            converter(frame, crop, decoded.numpy())
+            self.clip[t] = self._turn.apply(decoded)
+        else:
+            converter(frame, crop, self._pixels[t])
+
+    def _begin(self, t: int, height: int, width: int) -> np.ndarray:
+        """The pixels to fill, from a frame of this size on: of the first, or of one that differs from those before."""
+        shown = self._turn.shown_size(height, width)
+        crops = [self._shot.crop(k, *shown) for k in range(max(1, len(self._shot.boxes)))]
+        film = None if self._pixels is None else self.clip
+        self.clip = self._shot.film(self._path, film, crops[t if len(crops) > 1 else 0], CPU)
+        self._crops = [self._turn.undo(crop, shown) if self._turned else crop for crop in crops]
+        self._size = height, width
+        return self.clip.numpy()
