@@ -53,7 +53,7 @@ class _Film:
     def put(self, t: int, frame: VideoFrame, converter: Converter) -> None:
         """Convert a frame into its place."""
         if (frame.height, frame.width) != self._size or self._pixels is None:
-            self._pixels = self._begin(t, frame.height, frame.width)
+            self._pixels = self._begin(frame.height, frame.width)
         crop = self._crops[t if len(self._crops) > 1 else 0]
         if self._turned:
             decoded = torch.empty((3, *self._turn.shown_size(*self.clip.shape[2:])), dtype=torch.uint8)
@@ -62,12 +62,15 @@ class _Film:
         else:
             converter(frame, crop, self._pixels[t])
 
-    def _begin(self, t: int, height: int, width: int) -> np.ndarray:
+    def _begin(self, height: int, width: int) -> np.ndarray:
         """The pixels to fill, from a frame of this size on: of the first, or of one that differs from those before."""
         shown = self._turn.shown_size(height, width)
         crops = [self._shot.crop(k, *shown) for k in range(max(1, len(self._shot.boxes)))]
         film = None if self._pixels is None else self.clip
-        self.clip = self._shot.film(self._path, film, crops[t if len(crops) > 1 else 0], CPU)
+        for crop in crops if self._shot.size is None else crops[:1]:
+            film = self._shot.film(self._path, film, crop, CPU)
+        assert film is not None  # there is at least one crop
+        self.clip = film
         self._crops = [self._turn.undo(crop, shown) if self._turned else crop for crop in crops]
         self._size = height, width
         return self.clip.numpy()
