@@ -15,28 +15,28 @@ from torch import Tensor
 BARS = 8
 
 
-def numbered(number: int, height: int = 48, width: int = 64) -> np.ndarray:
-    """A picture (H, W, 3) uint8: its upper half tells `number` in eight bars, its lower half moves."""
+def numbered(number: int, height: int = 48, width: int = 64, bars: int = BARS) -> np.ndarray:
+    """A picture (H, W, 3) uint8: its upper half tells `number` in bars, its lower half moves."""
     picture = np.full((height, width, 3), 90, np.uint8)
-    edges = np.linspace(0, width, BARS + 1).astype(int)
-    for bit in range(BARS):
+    edges = np.linspace(0, width, bars + 1).astype(int)
+    for bit in range(bars):
         picture[: height // 2, edges[bit] : edges[bit + 1]] = 220 if number >> bit & 1 else 30
     x = number * 3 % (width - 8)
     picture[height // 2 + 4 :, x : x + 8] = (200, 60, 40)
     return picture
 
 
-def number_of(frame: Tensor) -> int:
+def number_of(frame: Tensor, bars: int = BARS) -> int:
     """The number that a decoded frame (3, H, W) carries."""
     row = frame[:, : frame.shape[1] // 3].float().mean((0, 1)).numpy()
-    edges = np.linspace(0, len(row), BARS + 1)
+    edges = np.linspace(0, len(row), bars + 1)
     middle = [row[round(a + (b - a) * 0.3) : round(a + (b - a) * 0.7) or None].mean() for a, b in pairwise(edges)]
     return sum(int(m > 125) << bit for bit, m in enumerate(middle))
 
 
-def numbers_of(video: Tensor) -> list[int]:
+def numbers_of(video: Tensor, bars: int = BARS) -> list[int]:
     """The numbers that the frames of a clip (T, 3, H, W) carry."""
-    return [number_of(f) for f in video]
+    return [number_of(f, bars) for f in video]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,8 @@ class Film:
     stamps: Sequence[int] = ()
     tick: Fraction | None = None
     rotation: int = 0
+    aspect: Fraction | None = None
+    """The shape of a pixel: its width over its height."""
     pictures: Sequence[np.ndarray] = ()
 
 
@@ -100,6 +102,8 @@ def _add_film(out: av.container.OutputContainer, film: Film) -> av.VideoStream:
     if film.tick:
         stream.codec_context.time_base = film.tick
         stream.time_base = film.tick
+    if film.aspect:
+        stream.sample_aspect_ratio = stream.codec_context.sample_aspect_ratio = film.aspect
     if film.rotation:
         stream.set_display_rotation(film.rotation)
     return stream
