@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from awkward_files import B, CLOCK, FAST, MILLISECOND, PLAIN, Kind, Truth, evenly, plain, tick_of, truth_of
+from awkward_files import CLOCK, FAST, MILLISECOND, PLAIN, B, Kind, Truth, evenly, tick_of, truth_of
 from awkward_streams import (
     DIVX,
     EBML,
@@ -24,7 +24,6 @@ from awkward_streams import (
     not_coded,
     packets_of,
     remux,
-    with_bytes,
 )
 from media_files import Film, Noise, bursts, numbered, write
 from PIL import Image
@@ -76,7 +75,9 @@ def two_hours(path: Path) -> Truth:
     """A frame each two seconds for two hours, of sixteen lines."""
     pictures = [numbered(k, 16, 96, 12) for k in range(3600)]
     options = {"preset": "ultrafast", "bf": "2", "g": "100"}
-    film = Film(frames=3600, height=16, width=96, options=options, tick=Fraction(2), stamps=range(3600), pictures=pictures)
+    film = Film(
+        frames=3600, height=16, width=96, options=options, tick=Fraction(2), stamps=range(3600), pictures=pictures
+    )
     write(path, film)
     return replace(truth_of(film, path), bars=12)
 
@@ -187,7 +188,9 @@ def field_pictures(path: Path) -> Truth:
 
 def xvid_packed(path: Path) -> Truth:
     """MPEG-4 in AVI with each B picture packed behind the picture that it needs; a placeholder keeps its place."""
-    source = write(beside(path, ".avi"), Film(frames=41, codec="mpeg4", options={"bf": "1", "g": "12", "b_strategy": "0"}))
+    source = write(
+        beside(path, ".avi"), Film(frames=41, codec="mpeg4", options={"bf": "1", "g": "12", "b_strategy": "0"})
+    )
     packets = packets_of(source)
     chunks: list[bytes] = []
     for data in packets:
@@ -237,7 +240,9 @@ def header_change(path: Path) -> Truth:
     common = {"codec": "libvpx-vp9", "options": {**FAST, "g": "12"}} if vp9 else {"options": {"bf": "0", "g": "12"}}
     small = Film(frames=20, **common)
     later = {"stamps": evenly(20 * 3600, 20, 3600), "tick": CLOCK} if path.suffix == ".ts" else {}
-    large = Film(frames=20, height=96, width=96, pictures=[numbered(20 + k, 96, 96) for k in range(20)], **common, **later)
+    large = Film(
+        frames=20, height=96, width=96, pictures=[numbered(20 + k, 96, 96) for k in range(20)], **common, **later
+    )
     parts = [write(beside(path, f"{k}{path.suffix}"), film) for k, film in enumerate((small, large))]
     if vp9:
         rest = packets_of(parts[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -56,7 +57,7 @@ class Bits:
 
 
 def fields_of_h264(pictures: Sequence[np.ndarray], group: int = 8) -> list[bytes]:
-    """Access units of H.264 in field pictures of I_PCM macroblocks, of grey pictures (H, W, 3): multiples of 32 × 16."""
+    """Access units of H.264 in fields of I_PCM macroblocks, of grey pictures (H, W, 3): multiples of 32 × 16."""
     height, width = pictures[0].shape[:2]
     sps = Bits().u(8, 77).u(8, 0).u(8, 21).ue(0, 0, 0, 4, 1).u(1, 0).ue(width // 16 - 1, height // 32 - 1)
     pps = Bits().ue(0, 0).u(2, 0).ue(0, 0, 0).u(3, 0).ue(0, 0, 0).u(3, 0b100)
@@ -98,7 +99,7 @@ def laced(frames: Sequence[bytes], time: int, lacing: int, track: int = 1) -> by
     if lacing == XIPH:
         told += b"".join(b"\xff" * (n // 255) + bytes([n % 255]) for n in sizes[:-1])
     if lacing == EBML:  # the first size, then by how much each differs from the one before, in three bytes
-        steps = [b - a + (1 << 20) - 1 for a, b in zip(sizes[:-2], sizes[1:-1], strict=True)]
+        steps = [b - a + (1 << 20) - 1 for a, b in pairwise(sizes[:-1])]
         told += b"".join((n | 1 << 21).to_bytes(3, "big") for n in (sizes[0], *steps))
     block = bytes([0x80 | track, 0, 0, 0x80 | lacing]) + told + b"".join(frames)
     return element("1f43b675", element("e7", time), element("a3", block))
@@ -128,7 +129,9 @@ def sound_track(rate: int, channels: int, bits: int) -> bytes:
 def compressed(algorithm: int, settings: bytes = b"") -> bytes:
     """How the frames of a track are compressed: 0 zlib, 3 their common beginning is left out."""
     how = element("4254", algorithm) + (element("4255", settings) if settings else b"")
-    return element("6d80", element("6240", element("5031", 0), element("5032", 1), element("5033", 0), element("5034", how)))
+    return element(
+        "6d80", element("6240", element("5031", 0), element("5032", 1), element("5033", 0), element("5034", how))
+    )
 
 
 def packets_of(path: Path) -> list[bytes]:

@@ -104,11 +104,28 @@ def test_the_name_does_not_matter(good: Path, folder: Path) -> None:
         assert probe(path) == probe(good)
 
 
-def test_an_animated_webp_says_so(folder: Path) -> None:
-    frames = [Image.fromarray(numbered(k)) for k in range(3)]
-    frames[0].save(folder / "moving.webp", save_all=True, append_images=frames[1:], duration=100)
-    with pytest.raises(MediaError, match="animated WebP"):
-        probe(folder / "moving.webp")
+def test_an_animated_webp_that_is_cut_off_keeps_its_first_frames(folder: Path) -> None:
+    pictures = [Image.fromarray(numbered(k)) for k in range(10)]
+    path = folder / "moving.webp"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100)
+    with open_media(path, look(path)) as media:
+        with pytest.raises(MediaError, match=r"no frame is shown at 1 s; its 10 frames last 1 s"):
+            media.read([Span(times=(1.0,))])
+        with pytest.raises(MediaError, match="no sound"):
+            media.read([Span(sound=Sound(start=0, duration=0.1))])
+    table, whole = look(path), path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(MediaError, match="changed"):
+        open_media(path, table)
+    for keep in (30, 60, len(whole) * 2 // 3):
+        path.write_bytes(whole[:keep])
+        try:
+            with open_media(path) as media:
+                (clip,) = media.read([Span(times=(0.0,))])
+        except MediaError:
+            continue
+        assert clip.video is not None
+        assert numbers_of(clip.video) == [0]
 
 
 def test_cover_art_is_not_video(folder: Path) -> None:

@@ -1,17 +1,20 @@
-"""Every frame of every random plan is the right one, at the right time, in a hundred kinds of awkward but intact files."""
+"""In a hundred kinds of awkward but intact files every frame of every random plan is the one shown then."""
 
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from awkward_files import Truth
 from awkward_kinds import KINDS
-from media_files import numbers_of
+from media_files import Film, numbers_of, write
 
-from avssl.core import Rng, Span
+from avssl.core import Box, Rng, Span
 from avssl.media import FileTable, look, open_media, packed, unpacked
 
 SMALL = (24, 32)
@@ -91,3 +94,37 @@ def size_of(truth: Truth, rng: Rng) -> tuple[int, int] | None:
     if truth.bars > 8:
         return None
     return SMALL if truth.scaled or rng.random() < 0.3 else None
+
+
+@pytest.mark.parametrize("aspect", [Fraction(16, 11), Fraction(8, 9), Fraction(2)])
+@pytest.mark.parametrize("rotation", [0, 90, 180])
+def test_pixels_that_are_no_squares_are_stretched_and_crops_are_of_the_shown_frame(
+    aspect: Fraction, rotation: int, tmp_path: Path
+) -> None:
+    film = Film(frames=2, codec="mjpeg", pix_fmt="yuvj444p", options={"q": "2"}, rotation=rotation)
+    path, square = tmp_path / "stretched.mov", write(tmp_path / "square.mov", film)
+    info = look(write(path, replace(film, aspect=aspect))).info
+    shown = (48, round(64 * aspect)) if rotation != 90 else (round(64 * aspect), 48)
+    assert (info.height, info.width) == shown
+    boxes = (Box(top=0.25, left=0.5, height=0.5, width=0.25),)
+    with open_media(path) as media, open_media(square) as plain:
+        whole, crop, small = media.read(
+            [Span(times=(0.0,)), Span(times=(0.0,), boxes=boxes), Span(times=(0.0,), size=SMALL)]
+        )
+        same, part, less = plain.read(
+            [
+                Span(times=(0.0,), size=shown),
+                Span(times=(0.0,), boxes=boxes, size=tuple(crop.video.shape[2:])),
+                Span(times=(0.0,), size=SMALL),
+            ]
+        )
+    assert crop.video.shape[2:] == (round(shown[0] / 2), round(shown[1] / 4))
+    for found, wanted in ((whole, same), (crop, part), (small, less)):
+        assert torch.equal(found.video, wanted.video)
+
+
+def test_pixels_of_a_shape_that_cannot_be_are_squares(tmp_path: Path) -> None:
+    info = look(
+        write(tmp_path / "needles.mov", Film(frames=2, codec="mjpeg", pix_fmt="yuvj420p", aspect=Fraction(99)))
+    ).info
+    assert (info.height, info.width) == (48, 64)

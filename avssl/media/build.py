@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from avssl.core import MediaError, MediaInfo
 from avssl.media.convert import Converter
@@ -85,7 +87,7 @@ def _picture(track: Track, stamp: Stamp) -> tuple[PictureTable, VideoFrame]:
         found, _ = _some(track.path, table, stamp)
         if told.keys() != found.keys() or not all(_alike(f, found[n]) for n, f in told.items()):
             table = replace(table, position=NO_BYTES)
-    return replace(table, turn=turn_of(frame)), frame
+    return replace(table, turn=turn_of(frame, _aspect(track))), frame
 
 
 def _some(path: Path, table: PictureTable, stamp: Stamp) -> tuple[dict[int, VideoFrame], MediaError | None]:
@@ -101,6 +103,11 @@ def _some(path: Path, table: PictureTable, stamp: Stamp) -> tuple[dict[int, Vide
         except (FFmpegError, ValueError) as e:  # a decoder that cannot be made or used without its container
             why = MediaError(path, f"its pictures cannot be decoded ({e})", "leave the file out or encode it again")
     return found, why
+
+
+def _aspect(track: Track) -> Fraction | None:
+    """The shape of a pixel; the container, where it tells one, knows better than the stream."""
+    return cast(VideoStream, track.stream).sample_aspect_ratio
 
 
 def _alike(a: VideoFrame, b: VideoFrame) -> bool:

@@ -146,10 +146,10 @@ class TorchcodecFilm(Film):
                 shown = turn.shown_size(*frame.size)
                 crop = shot.crop(t, *shown)
                 films[s] = shot.film(self.path, films.get(s), crop, self.device)
-                crops.append(turn.undo(crop, shown))
+                crops.append(turn.undo(crop, frame.size))
             if places:
                 film = films[s]
-                found = turn.apply(rgb(frames, crops, turn.shown_size(*film.shape[2:])))
+                found = turn.apply(rgb(frames, crops, turn.swapped(*film.shape[2:])))
                 if len(places) == len(film):
                     films[s] = found.contiguous()
                 else:

@@ -18,7 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from avssl.media.files import Bytes, stamp_of
 from avssl.media.table import Decoder
-from avssl.media.units import droppable, starts_decoding, vops
+from avssl.media.units import VOP, coded, droppable, starts_decoding, time_bits, vops
 
 if TYPE_CHECKING:  # not there when running
     from av.packet import PktSideDataT
@@ -61,6 +61,8 @@ class Row:
     """What `droppable` says of it."""
     vop: int
     """vop_coding_type of a picture of MPEG-4 part 2 in AVI, else -1."""
+    coded: bool = True
+    """Whether it is a picture; else it only says that the one before is still shown."""
 
 
 @dataclass(kw_only=True)
@@ -83,6 +85,8 @@ class Track:
     """Whether some packets held several pictures, each of which has a row of its own."""
     steady: bool = True
     """Whether all packets can be decoded with the header that the stream has at its beginning."""
+    time_bits: int = 0
+    """What the header of MPEG-4 part 2 that was seen last says of the length of its times."""
 
     @property
     def in_avi(self) -> bool:
@@ -172,11 +176,14 @@ def _add(track: Track, packet: AnyPacket, file: Bytes) -> None:
     header = track.decoder.header
     # VP8 keeps pictures that only others refer to in packets of their own (RFC 6386, section 9.1: show_frame)
     hidden = track.codec == "vp8" and not data[0] & 0x10
+    mpeg4 = track.codec == "mpeg4"
+    if mpeg4 and (data[3:4] != VOP[3:] or not track.time_bits):  # where headers are sent, they come before the picture
+        track.time_bits = time_bits(data) or track.time_bits or time_bits(header)
     skip = 0
     if not track.rows and packet.has_sidedata("skip_samples"):
         skip = int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
     parts = [(0, len(data), -1)]
-    if track.codec == "mpeg4" and track.in_avi:
+    if mpeg4 and track.in_avi:
         if track.rows and track.rows[-1].vop == B_AFTER and len(data) <= PLACEHOLDER:
             return
         parts = _pictures(data)
@@ -195,6 +202,7 @@ def _add(track: Track, packet: AnyPacket, file: Bytes) -> None:
                 position=position + begin if position >= 0 else -1,
                 layer=droppable(data[begin:end], track.codec, header),
                 vop=vop if whole or begin == 0 else B_AFTER,
+                coded=not mpeg4 or coded(data[begin:end], track.time_bits),
             )
         )
 

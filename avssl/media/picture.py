@@ -26,8 +26,6 @@ def load_picture(path: Path) -> av.VideoFrame | None:
     try:
         with Image.open(io.BytesIO(read_whole(path)), formats=["JPEG", "PNG", "WEBP", "BMP", "GIF"]) as image:
             if getattr(image, "is_animated", False) and image.format != "MPO":  # the rest of an MPO are previews
-                if image.format == "WEBP":
-                    raise MediaError(path, "FFmpeg cannot decode an animated WebP", "make a GIF or a video of it")
                 return None
             image.load()
             upright = ImageOps.exif_transpose(image)

@@ -45,7 +45,7 @@ class _Film:
 
     def __init__(self, path: Path, shot: Shot, turn: Turn) -> None:
         self._path, self._shot, self._turn = path, shot, turn
-        self._turned = turn != Turn()
+        self._turned = turn.swap or turn.upside_down or turn.left_right
         self._size = (0, 0)
         self._crops: list[Crop] = []
         self._pixels: np.ndarray | None = None
@@ -56,7 +56,7 @@ class _Film:
             self._pixels = self._begin(frame.height, frame.width)
         crop = self._crops[t if len(self._crops) > 1 else 0]
         if self._turned:
-            decoded = torch.empty((3, *self._turn.shown_size(*self.clip.shape[2:])), dtype=torch.uint8)
+            decoded = torch.empty((3, *self._turn.swapped(*self.clip.shape[2:])), dtype=torch.uint8)
             converter(frame, crop, decoded.numpy())
             self.clip[t] = self._turn.apply(decoded)
         else:
@@ -71,6 +71,6 @@ class _Film:
             film = self._shot.film(self._path, film, crop, CPU)
         assert film is not None  # there is at least one crop
         self.clip = film
-        self._crops = [self._turn.undo(crop, shown) if self._turned else crop for crop in crops]
+        self._crops = crops if self._turn == Turn() else [self._turn.undo(c, (height, width)) for c in crops]
         self._size = height, width
         return self.clip.numpy()

@@ -12,11 +12,12 @@ from av.video.frame import VideoFrame
 from torch import Tensor
 
 from avssl.core import MediaError, MediaInfo, Sound
+from avssl.media.animation import Animation, animation_table
 from avssl.media.build import build_table
 from avssl.media.clips import Media, Shot
 from avssl.media.decoding import Backend, device_of
 from avssl.media.files import first_bytes, refusing, stamp_of
-from avssl.media.film import Film, PyavFilm
+from avssl.media.film import PyavFilm
 from avssl.media.kinds import VIDEO_SUFFIXES, looks_like_picture
 from avssl.media.on_decord import DecordFilm
 from avssl.media.on_torchcodec import TorchcodecFilm
@@ -48,14 +49,16 @@ def open_media(
         ValueError: there is no such device.
     """
     file, on = Path(path), device_of(device)
-    if table is not None and not table.info.is_picture:
-        return _film(file, table, backend, on)
-    if _is_picture(file) and (frame := load_picture(file)) is not None:
-        return _Picture(file, frame, on)
-    return _film(file, build_table(file), backend, on)
+    if table is None or table.info.is_picture:
+        if _is_picture(file) and (frame := load_picture(file)) is not None:
+            return _Picture(file, frame, on)
+        table = animation_table(file) or build_table(file)
+    return _film(file, table, backend, on)
 
 
-def _film(path: Path, table: FileTable, backend: Backend, device: torch.device) -> Film:
+def _film(path: Path, table: FileTable, backend: Backend, device: torch.device) -> Media:
+    if table.picture is None and table.info.has_video:
+        return Animation(path, table, device)
     if table.picture is None:  # of sound there is one backend only
         return PyavFilm(path, table, device)
     match backend:
@@ -77,7 +80,7 @@ def look(path: str | os.PathLike[str]) -> FileTable:
     if _is_picture(file) and (frame := load_picture(file)) is not None:
         with refusing(file, "reading it"):
             return FileTable(stamp=stamp_of(file), info=_Picture(file, frame, CPU).info)
-    return build_table(file)
+    return animation_table(file) or build_table(file)
 
 
 def probe(path: str | os.PathLike[str]) -> MediaInfo:

@@ -59,6 +59,12 @@ def picture_table(track: Track) -> PictureTable:
     if not len(order):
         raise MediaError(track.path, "none of its frames is ever shown", "leave it out or encode it again")
     fps, last = _rate(track, ticks, tick, rows[order[-1]].duration)
+    duration = float(ticks[-1] * tick) + last
+    coded = np.array([rows[i].coded for i in order])
+    if coded.any() and not coded.all():
+        order, ticks = order[coded], ticks[coded]
+        duration -= float(ticks[0] * tick)
+        zero, ticks = zero + int(ticks[0]) * tick, ticks - ticks[0]
     return PictureTable(
         stream=track.stream.index,
         decoder=track.decoder,
@@ -74,7 +80,7 @@ def picture_table(track: Track) -> PictureTable:
         intra=intra,
         paired=int(_paired(rows, order, pts)),
         zero=zero,
-        duration=float(ticks[-1] * tick) + last,
+        duration=duration,
         fps=fps,
         turn=Turn(),
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["KEPT", "TOLD", "droppable", "starts_decoding", "vops"]
+__all__ = ["KEPT", "TOLD", "VOP", "coded", "droppable", "starts_decoding", "time_bits", "vops"]
 
 IDR, SEI = 5, 6  # nal_unit_type, ITU-T H.264 table 7-1
 RECOVERY_POINT = 6  # payloadType, ITU-T H.264 D.1.1
 B_VOP, B_PICTURE = 2, 3  # vop_coding_type, ISO 14496-2 table 6-20; picture_coding_type, ISO 13818-2 table 6-12
 VOP, PICTURE = b"\0\0\1\xb6", b"\0\0\1\0"
+VOLS = range(0x20, 0x30)  # video_object_layer_start_code, ISO 14496-2 table 6-3
+WORD = 19  # bytes, at most, of a picture of MPEG-4 part 2 that is not coded
+EXTENDED_SHAPE = 15  # aspect_ratio_info, ISO 14496-2 table 6-12
 IRAP = range(16, 24)  # nal_unit_type of intra random access point pictures, ITU-T H.265 table 7-1
 
 TOLD = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video", "vp8"})
@@ -70,6 +73,57 @@ def vops(packet: bytes) -> list[tuple[int, int]]:
         found.append((at, packet[at + len(VOP)] >> 6))
         at = packet.find(VOP, at + len(VOP))
     return found
+
+
+def time_bits(data: bytes) -> int:
+    """The length of vop_time_increment behind a header of MPEG-4 part 2 (ISO 14496-2, 6.2.3); 0: there is none."""
+    at = data.find(b"\0\0\1")
+    while 0 <= at < len(data) - 3 and data[at + 3] not in VOLS:
+        at = data.find(b"\0\0\1", at + 3)
+    bits = _Bits(data[at + 4 : at + 40] if at >= 0 else b"")
+    bits.skip(1 + 8)  # random_accessible_vol, video_object_type_indication
+    if bits.take(1):  # is_object_layer_identifier
+        bits.skip(4 + 3)
+    if bits.take(4) == EXTENDED_SHAPE:
+        bits.skip(8 + 8)
+    if bits.take(1):  # vol_control_parameters
+        bits.skip(2 + 1)
+        if bits.take(1):  # vbv_parameters
+            bits.skip(79)
+    if bits.take(2):  # a shape that is no rectangle, which nobody decodes
+        return 0
+    bits.skip(1)
+    return (bits.take(16) - 1).bit_length() if bits.left > 16 else 0
+
+
+def coded(picture: bytes, time_bits: int) -> bool:
+    """Whether a picture of MPEG-4 part 2 is one, not only a word that the one before is still shown (vop_coded)."""
+    at = picture.find(VOP)
+    if at < 0 or len(picture) - at > WORD:
+        return True
+    bits = _Bits(picture[at + len(VOP) : at + len(VOP) + 16])
+    bits.skip(2)  # vop_coding_type
+    while bits.left and bits.take(1):  # modulo_time_base
+        pass
+    bits.skip(1 + max(time_bits, 1) + 1)
+    return not bits.left or bool(bits.take(1))
+
+
+class _Bits:
+    """Bits of a header, taken one after another."""
+
+    def __init__(self, data: bytes) -> None:
+        self.left, self._value = 8 * len(data), int.from_bytes(data, "big")
+
+    def skip(self, count: int) -> None:
+        """Go on behind some bits; behind the last there are none."""
+        self.left = max(0, self.left - count)
+
+    def take(self, count: int) -> int:
+        """The number that the next bits are; missing ones are zeros."""
+        value = self._value << max(0, count - self.left) >> max(0, self.left - count)
+        self.skip(count)
+        return value & (1 << count) - 1
 
 
 def _units(packet: bytes, codec: str, header: bytes) -> Iterator[bytes]:
