@@ -15,10 +15,11 @@ from av.video.stream import VideoStream
 
 from avssl.core import MediaError, MediaInfo
 from avssl.media.convert import Converter
-from avssl.media.files import Stamp, open_container, refusing, stamp_of
+from avssl.media.files import Stamp, refusing, stamp_of
 from avssl.media.frames import decode
 from avssl.media.motion import motion
 from avssl.media.packets import Track, tracks
+from avssl.media.patience import opened
 from avssl.media.sound import Piece, pieces
 from avssl.media.soundtrack import placed_on, sound_table
 from avssl.media.table import FileTable, PictureTable, SoundTable
@@ -56,8 +57,8 @@ def build_table(path: Path) -> FileTable:
 
 def _build(path: Path) -> FileTable:
     stamp = stamp_of(path)
-    with open_container(path) as container:
-        film, noise = tracks(path, container)
+    with opened(path) as (container, patience):
+        film, noise = tracks(path, container, patience)
         if film is None and noise is None:
             raise MediaError(path, "it has neither pictures nor sound that can be decoded", "leave it out")
         try:

@@ -17,6 +17,7 @@ from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 
 from avssl.media.files import Bytes, stamp_of
+from avssl.media.patience import Patience
 from avssl.media.table import Decoder
 from avssl.media.units import VOP, coded, droppable, starts_decoding, time_bits, vops
 
@@ -27,6 +28,9 @@ __all__ = ["AnyPacket", "Row", "Track", "demux", "tracks"]
 
 PATIENCE = 32
 """So many errors of the demuxer in a row are taken for the end of a damaged file."""
+
+EMPTY = 10_000
+"""So many packets without a byte in a row are, too."""
 
 HEAD = 64
 """The bytes of a packet lie at most so far behind where the demuxer says that it begins, which may be its header."""
@@ -96,13 +100,15 @@ class Track:
 
 def demux(container: InputContainer, streams: list[Stream]) -> Iterator[AnyPacket]:
     """The packets of some streams; what the demuxer stumbles over is left out."""
-    errors = 0
+    errors = empty = 0
     while errors < PATIENCE:
         try:
             for packet in container.demux(*streams):
                 if packet.size:  # the empty ones at the end only tell the decoder to flush
-                    errors = 0
+                    errors = empty = 0
                     yield packet
+                elif (empty := empty + 1) > EMPTY:
+                    return
             return
         except FFmpegError:
             errors += 1
@@ -110,8 +116,12 @@ def demux(container: InputContainer, streams: list[Stream]) -> Iterator[AnyPacke
             return
 
 
-def tracks(path: Path, container: InputContainer) -> tuple[Track | None, Track | None]:
-    """The pictures and the sound of a file, each the first of its streams that has any; not the cover art."""
+def tracks(path: Path, container: InputContainer, patience: Patience) -> tuple[Track | None, Track | None]:
+    """The pictures and the sound of a file, each the first of its streams that has any; not the cover art.
+
+    Raises:
+        MediaError: what is behind some packet goes on and on without being anything.
+    """
     covers = Disposition.attached_pic | Disposition.timed_thumbnails
     pictures = [s for s in container.streams.video if not s.disposition & covers and _decodable(s)]
     sounds = [s for s in container.streams.audio if _decodable(s)]
@@ -127,7 +137,7 @@ def tracks(path: Path, container: InputContainer) -> tuple[Track | None, Track |
             codec=stream.codec_context.codec.canonical_name,
             decoder=_decoder(stream),
         )
-    _fill(found, container, path)
+    _fill(found, container, path, patience)
     first = [next((t for s in some if (t := found[s.index]).rows), None) for some in (pictures, sounds)]
     return first[0], first[1]
 
@@ -161,10 +171,12 @@ def _decoder(stream: Stream) -> Decoder:
     return Decoder(**common)
 
 
-def _fill(found: dict[int, Track], container: InputContainer, path: Path) -> None:
+def _fill(found: dict[int, Track], container: InputContainer, path: Path, patience: Patience) -> None:
     with closing(Bytes(path, stamp_of(path))) as file:
         for packet in demux(container, [t.stream for t in found.values()]) if found else ():
+            patience.found()
             _add(found[packet.stream_index], packet, file)
+        patience.found()
 
 
 def _add(track: Track, packet: AnyPacket, file: Bytes) -> None:
