@@ -1,6 +1,6 @@
 """Reads files in a process of its own, which may hang or crash: prints a line of JSON for each, and dies if one hangs.
 
-    python tests/guarded.py SECONDS FILE…
+python tests/guarded.py SECONDS FILE…
 """
 
 from __future__ import annotations
