@@ -14,7 +14,7 @@ import torch
 
 from avssl.core import MediaError, MediaInfo, Plan, Rng, Sampler, Sound, Span
 from avssl.data import Clips, Data, Item, Loader, View, batches, catalogue, collate, entries, epoch_order
-from avssl.media import FileTable, look
+from avssl.media import Coding, FileTable, look
 from avssl.media.toybox import Toybox
 from avssl.samplers import RandomClips
 from avssl.training.start import plain
@@ -123,9 +123,9 @@ class TestCatalogue:
         first = catalogue(tones)
         looked: list[Path] = []
 
-        def spy(path: Path) -> FileTable:
+        def spy(path: Path, proven: set[Coding]) -> FileTable:
             looked.append(path)
-            return look(path)
+            return look(path, proven)
 
         monkeypatch.setattr("avssl.data.scan.look", spy)
         assert catalogue(tones).items == first.items
@@ -136,7 +136,7 @@ class TestCatalogue:
         assert [i.info.duration for i in again].count(2.0) == 1
 
     def test_a_damaged_file_is_looked_into_again(self, tones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def no_rights(path: Path) -> FileTable:
+        def no_rights(path: Path, proven: set[Coding]) -> FileTable:
             raise MediaError(path, "no right to read it", "chmod")
 
         with monkeypatch.context() as patch:

@@ -16,7 +16,7 @@ from test_media import remux, with_bytes
 
 from avssl.core import MediaError, Span
 from avssl.data import catalogue, entries
-from avssl.media import FileTable, look, open_media, packed, unpacked
+from avssl.media import Coding, FileTable, look, open_media, packed, unpacked
 
 
 def cached(path: Path) -> FileTable:
@@ -187,11 +187,11 @@ def test_who_loses_patience_loses_nothing(films: Path, monkeypatch: pytest.Monke
     looked: list[Path] = []
 
     def then_stop(look: Callable[[Path], FileTable]) -> Callable[[Path], FileTable]:
-        def spy(path: Path) -> FileTable:
+        def spy(path: Path, proven: set[Coding]) -> FileTable:
             looked.append(path)
             if len(looked) == 3:
                 raise KeyboardInterrupt
-            return look(path)
+            return look(path, proven)
 
         return spy
 

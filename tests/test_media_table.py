@@ -14,8 +14,8 @@ from media_files import Film, Noise, bursts, numbers_of, write
 from test_media import KINDS, with_bytes
 
 from avssl.core import MediaError, Span
-from avssl.media import FileTable, feed, look, open_media, packed, unpacked
-from avssl.media.packets import AnyPacket
+from avssl.media import Coding, FileTable, Stamp, feed, look, open_media, packed, unpacked
+from avssl.media.packets import AnyPacket, Track
 from avssl.media.table import PictureTable, SoundTable
 from avssl.media.units import droppable, starts_decoding, vops
 
@@ -224,3 +224,24 @@ def test_pictures_that_were_packed_together_are_read_one_by_one(folder: Path) ->
         for wanted in (list(range(41)), [40], [7, 3], [22]):
             (clip,) = media.read([Span(times=tuple((k + 0.5) / 25 for k in wanted))])
             assert numbers_of(clip.video) == wanted
+
+
+def test_a_coding_is_proved_once_for_all_files_that_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [write(tmp_path / f"{k}.mp4", Film(), Noise(samples=bursts(1.6, 44100, [0.5]))) for k in range(3)]
+    files.append(write(tmp_path / "other.mp4", Film(height=64)))
+    proofs: list[Path] = []
+
+    def spy(told: object, track: Track, table: PictureTable, stamp: Stamp) -> bool:
+        proofs.append(track.path)
+        return True
+
+    monkeypatch.setattr("avssl.media.build._same", spy)
+    proven: set[Coding] = set()
+    tables = [look(f, proven) for f in files]
+    assert proofs == [files[0], files[3]]
+    assert len(proven) == 3  # the pictures of two sizes, and the sound
+    assert all(t.picture is not None and t.picture.raw for t in tables)
+    monkeypatch.setattr("avssl.media.build._same", lambda *_: False)
+    table = look(files[1])
+    assert table.picture is not None
+    assert not table.picture.raw  # what did not pass is read by the demuxer

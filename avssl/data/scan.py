@@ -17,7 +17,7 @@ from rich.progress import track
 from avssl.core import MediaError, MediaInfo
 from avssl.data.items import Catalogue, Entry, Item, entries
 from avssl.data.tables import read_tables, write_tables
-from avssl.media import Stamp, look, packed, stamp_of, unpacked
+from avssl.media import Coding, Stamp, look, packed, stamp_of, unpacked
 from avssl.media.toybox import cache_root
 
 __all__ = ["Damaged", "announce", "catalogue"]
@@ -169,9 +169,11 @@ _Looked = tuple[Path, tuple[Stamp, _Found] | MediaError]
 
 
 def _look_into(paths: list[Path], *, workers: int) -> Iterator[_Looked]:
+    proven: set[Coding] = set()
+
     def one(path: Path) -> _Looked:
         try:
-            table = look(path)
+            table = look(path, proven)
         except MediaError as e:
             return path, forgotten(e)
         return path, (table.stamp, _Found(table.info, memoryview(packed(table))))

@@ -5,6 +5,7 @@ from avssl.media.decoding import Backend, Decoding, device_of
 from avssl.media.files import Stamp, stamp_of
 from avssl.media.kinds import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
 from avssl.media.measure import Kind, Measured, Timing, kind_of, measured, timings
+from avssl.media.packets import Coding
 from avssl.media.reader import look, open_media, probe
 from avssl.media.table import DECODERS, FileTable, packed, unpacked
 
@@ -14,6 +15,7 @@ __all__ = [
     "SOUND_SUFFIXES",
     "VIDEO_SUFFIXES",
     "Backend",
+    "Coding",
     "Decoding",
     "FileTable",
     "Kind",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from av.error import FFmpegError
@@ -14,11 +15,12 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from avssl.core import MediaError, MediaInfo
-from avssl.media.convert import Converter
+from avssl.media.convert import line_bytes
+from avssl.media.feed import KeptFeed, RawFeed
 from avssl.media.files import Stamp, refusing, stamp_of
-from avssl.media.frames import decode
+from avssl.media.frames import decode, run, runs
 from avssl.media.motion import motion
-from avssl.media.packets import Track, tracks
+from avssl.media.packets import Coding, Track, tracks
 from avssl.media.patience import opened
 from avssl.media.sound import Piece, pieces
 from avssl.media.soundtrack import placed_on, sound_table
@@ -40,59 +42,78 @@ MISSED = 2048
 NO_BYTES = np.array([], np.int64)
 
 
-def build_table(path: Path) -> FileTable:
+def build_table(path: Path, proven: set[Coding] | None = None) -> FileTable:
     """Look once through a file with pictures, sound or both; of one whose sound is destroyed, only the pictures count.
+
+    `proven` are kinds of streams of which one was found to decode to the same from the bytes of its file alone, which
+    holds for all: it is not tried again for them, and others that pass are added.
 
     Raises:
         MediaError: it cannot be read, or has neither.
     """
     with refusing(path, "reading it"):
         try:
-            return _build(path)
+            return _build(path, set() if proven is None else proven)
         except (ValueError, LookupError, ArithmeticError) as e:
             # whatever a damaged header makes of the numbers in it, one file must not end the scan of all others
             what = f"it cannot be made sense of ({type(e).__name__}: {e})"
             raise MediaError(path, what, "leave it out or encode it again") from e
 
 
-def _build(path: Path) -> FileTable:
+def _build(path: Path, proven: set[Coding]) -> FileTable:
     stamp = stamp_of(path)
     with opened(path) as (container, patience):
         film, noise = tracks(path, container, patience)
         if film is None and noise is None:
             raise MediaError(path, "it has neither pictures nor sound that can be decoded", "leave it out")
         try:
-            sound = None if noise is None else _sound(noise, stamp)
+            sound = None if noise is None else _sound(noise, stamp, proven)
         except MediaError:
             if film is None:
                 raise
             sound = None
-        picture, frame = (None, None) if film is None else _picture(film, stamp)
+        picture, frame = (None, None) if film is None else _picture(film, stamp, proven)
     if sound is not None:  # the 0 of the file's clock is its first frame, or else its first sample
         sound = placed_on(sound, picture.zero if picture else Fraction(sound.begin, sound.rate))
     return FileTable(stamp=stamp, info=_info(picture, frame, sound, film), picture=picture, sound=sound)
 
 
-def _picture(track: Track, stamp: Stamp) -> tuple[PictureTable, VideoFrame]:
+def _picture(track: Track, stamp: Stamp, proven: set[Coding]) -> tuple[PictureTable, VideoFrame]:
     """The table of the pictures, and the first frame that can be decoded.
 
-    The bytes of the file are trusted if some frames at its beginning and at its end decode to the same from them.
+    The bytes of the file are those of its packets, of which the demuxer has told. What is to be proved is that a
+    decoder that knows no container makes the same of them.
     """
     table = picture_table(track)
-    told, error = _some(track.path, replace(table, position=NO_BYTES) if not track.parted else table, stamp)
-    if not told:
-        assert error is not None
-        raise error
-    frame = told[min(told)]
-    if table.raw and not track.parted:
-        found, _ = _some(track.path, table, stamp)
-        if told.keys() != found.keys() or not all(_alike(f, found[n]) for n, f in told.items()):
+    doubted = table.raw and not track.parted and track.coding not in proven
+    told = _beginning(track, table, SHOWN if doubted else 1)
+    if told and doubted:
+        if _same(told, track, table, stamp):
+            proven.add(track.coding)
+        else:
             table = replace(table, position=NO_BYTES)
+    if not told:
+        told = _some(track.path, table if track.parted else replace(table, position=NO_BYTES), stamp)
+        if doubted and not _same(told, track, table, stamp):
+            table = replace(table, position=NO_BYTES)
+    frame = told[min(told)]
     return replace(table, turn=turn_of(frame, _aspect(track))), frame
 
 
-def _some(path: Path, table: PictureTable, stamp: Stamp) -> tuple[dict[int, VideoFrame], MediaError | None]:
-    """Frames at the beginning and at the end, as far as they can be decoded, and why others cannot."""
+def _beginning(track: Track, table: PictureTable, count: int) -> dict[int, VideoFrame]:
+    """Some of the first frames, as far as they can be decoded from packets that are kept in memory."""
+    wanted = np.arange(min(count, len(table.rows)))
+    if track.parted or not all(row in track.kept for rows in runs(table, wanted) for row in rows.tolist()):
+        return {}
+    return dict(run(KeptFeed(track), table, wanted.tolist()))
+
+
+def _some(path: Path, table: PictureTable, stamp: Stamp) -> dict[int, VideoFrame]:
+    """Frames at the beginning and at the end, as far as they can be decoded.
+
+    Raises:
+        MediaError: there are none.
+    """
     count = len(table.rows)
     found: dict[int, VideoFrame] = {}
     why: MediaError | None = None
@@ -103,7 +124,20 @@ def _some(path: Path, table: PictureTable, stamp: Stamp) -> tuple[dict[int, Vide
             why = e
         except (FFmpegError, ValueError) as e:  # a decoder that cannot be made or used without its container
             why = MediaError(path, f"its pictures cannot be decoded ({e})", "leave the file out or encode it again")
-    return found, why
+    if not found:
+        assert why is not None  # there is at least one frame, which failed
+        raise why
+    return found
+
+
+def _same(told: Mapping[int, VideoFrame], track: Track, table: PictureTable, stamp: Stamp) -> bool:
+    """Whether the same frames come out of the bytes of the file, in every bit."""
+    try:
+        with closing(RawFeed(track.path, table, stamp)) as source:
+            found = dict(run(source, table, told))
+    except (FFmpegError, ValueError):  # a decoder that cannot be made or used without its container
+        return False
+    return told.keys() == found.keys() and all(_alike(frame, found[n]) for n, frame in told.items())
 
 
 def _aspect(track: Track) -> Fraction | None:
@@ -112,25 +146,27 @@ def _aspect(track: Track) -> Fraction | None:
 
 
 def _alike(a: VideoFrame, b: VideoFrame) -> bool:
-    """Whether two frames are the same to look at, in every bit."""
+    """Whether two frames have the same pixels."""
     if (a.format.name, a.height, a.width) != (b.format.name, b.height, b.width):
         return False
-    shown = np.empty((2, 3, a.height, a.width), np.uint8)
-    converter = Converter()
-    try:
-        for frame, out in zip((a, b), shown, strict=True):
-            converter(frame, (0, 0, a.height, a.width), out)
-    finally:
-        converter.close()
-    return np.array_equal(shown[0], shown[1])
+    return all(np.array_equal(p, q) for p, q in zip(_pixels(a), _pixels(b), strict=True))
 
 
-def _sound(track: Track, stamp: Stamp) -> SoundTable:
+def _pixels(frame: VideoFrame) -> Iterator[np.ndarray]:
+    """The bytes of each plane, without what lies behind the ends of its lines."""
+    for i, plane in enumerate(frame.planes):
+        lines = np.frombuffer(memoryview(cast(Any, plane)), np.uint8).reshape(-1, abs(plane.line_size))
+        yield lines[:, : line_bytes(frame.format.name, frame.width, i)]
+
+
+def _sound(track: Track, stamp: Stamp, proven: set[Coding]) -> SoundTable:
     """The table of the sound; the bytes of the file are trusted if both ends of it decode to the same from them."""
     demuxed = sound_table(track, stamp)
     if not track.raw or not len(demuxed.ends):
         return demuxed
     raw = replace(demuxed, position=np.array([r.position for r in track.rows], np.int64), dts=NO_BYTES)
+    if track.coding in proven:
+        return raw
     last = len(demuxed.ends) - 1
     near, far = int(demuxed.ends[min(PROVED, last)]), int(demuxed.ends[max(0, last - PROVED)])
     for start, stop in ((demuxed.begin, near), (far, demuxed.end)):
@@ -141,6 +177,7 @@ def _sound(track: Track, stamp: Stamp) -> SoundTable:
             return demuxed
         if not _overlapping(told, found):
             return demuxed
+    proven.add(track.coding)
     return raw
 
 

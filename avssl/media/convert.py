@@ -18,7 +18,7 @@ import numpy as np
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
-__all__ = ["Converter"]
+__all__ = ["Converter", "line_bytes"]
 
 Pointers: TypeAlias = c_void_p * 4  # type: ignore[valid-type]
 Strides: TypeAlias = c_int * 4  # type: ignore[valid-type]
@@ -56,9 +56,9 @@ def _layout(name: str) -> tuple[int, int, int, bool]:
 
 
 @cache
-def _line_bytes(number: int, width: int, plane: int) -> int:
-    """How many bytes `width` pixels take in a line of a plane."""
-    return max(0, int(_function("av_image_get_linesize", c_int, c_int, c_int, c_int)(number, width, plane)))
+def line_bytes(name: str, width: int, plane: int) -> int:
+    """How many bytes `width` pixels take in a line of a plane of a pixel format."""
+    return max(0, int(_function("av_image_get_linesize", c_int, c_int, c_int, c_int)(_layout(name)[0], width, plane)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +130,7 @@ class Converter:
         corner = []
         for i in range(min(len(frame.planes), 4)):
             lines, columns = (top >> down, left >> across << across) if i in {1, 2} else (top, left)
-            corner.append((lines, _line_bytes(number, columns, i)))
+            corner.append((lines, line_bytes(frame.format.name, columns, i)))
         phase = _chroma(left, width, across), _chroma(top, height, down)
         line = -(-wide // ROOM) * ROOM
         room = None if line == wide else self._rooms.setdefault((high, line), np.empty((3, high, line), np.uint8))

@@ -15,10 +15,10 @@ from av.error import FFmpegError
 from av.packet import Packet, PacketSideData
 
 from avssl.media.files import Bytes, Stamp, changed, open_container, stamp_of
-from avssl.media.packets import AnyPacket, demux
+from avssl.media.packets import AnyPacket, Track, demux
 from avssl.media.table import PictureTable, SoundTable
 
-__all__ = ["Feed", "feed"]
+__all__ = ["Feed", "KeptFeed", "RawFeed", "feed"]
 
 FAR_ROWS = 500
 """Packets further on than this are sought; nearer ones are demuxed and dropped, which is as fast and always right."""
@@ -93,6 +93,28 @@ def _packet(data: memoryview, *, key: bool) -> AnyPacket:
     packet.update(cast(Any, data))  # which takes any buffer
     packet.is_keyframe = key
     return packet
+
+
+class KeptFeed(Feed):
+    """Gives the packets of a track that are kept in memory to the decoder of the container that they came from."""
+
+    def __init__(self, track: Track) -> None:
+        self._kept = track.kept
+        context = track.stream.codec_context
+        assert context is not None  # tracks have decoders
+        self.context = context
+        if context.is_open:
+            context.flush_buffers()
+        else:
+            context.thread_type, context.thread_count = ThreadType.NONE, 1
+
+    def packets(self, rows: np.ndarray) -> Iterator[tuple[int, AnyPacket]]:
+        """The packets of some rows in rising order, with the numbers of their rows."""
+        for row in rows.tolist():
+            yield row, self._kept[row]
+
+    def close(self) -> None:
+        """The container is closed by who has opened it."""
 
 
 class DemuxedFeed(Feed):

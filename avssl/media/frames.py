@@ -18,7 +18,7 @@ from avssl.media.files import Stamp
 from avssl.media.packets import AnyPacket
 from avssl.media.table import PictureTable
 
-__all__ = ["decode", "runs", "shown_at"]
+__all__ = ["decode", "run", "runs", "shown_at"]
 
 SLACK = 1e-6
 """Instants are rounded numbers: one that falls short of a frame by less than this (s) still means this frame."""
@@ -54,7 +54,7 @@ def decode(path: Path, table: PictureTable, stamp: Stamp, wanted: Collection[int
     again = not table.intra and any(table.starts[k] for k in missing)
     for plain in (False, True) if again else (False,):
         with closing(feed(path, table, stamp)) as source:
-            for number, frame in _run(source, table, missing, plain=plain):
+            for number, frame in run(source, table, missing, plain=plain):
                 missing.discard(number)
                 yield number, frame
         if not missing:
@@ -83,14 +83,17 @@ def runs(table: PictureTable, numbers: np.ndarray, *, plain: bool = False) -> li
     return found
 
 
-def _run(source: Feed, table: PictureTable, wanted: set[int], *, plain: bool) -> Iterator[tuple[int, VideoFrame]]:
+def run(
+    source: Feed, table: PictureTable, wanted: Collection[int], *, plain: bool = False
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Decode those of the wanted frames that can be, with their numbers; `plain`: see `runs`."""
     numbers = np.array(sorted(wanted), np.int64)
     number = dict(zip(table.rows[numbers].tolist(), numbers.tolist(), strict=True))
     context = cast(VideoCodecContext, source.context)
-    for i, run in enumerate(runs(table, numbers, plain=plain)):
+    for i, rows in enumerate(runs(table, numbers, plain=plain)):
         if i:
             context.flush_buffers()
-        for row, packet in source.packets(run):
+        for row, packet in source.packets(rows):
             yield from ((number[f.pts], f) for f in _fed(context, packet, row) if f.pts in number)
         yield from ((number[f.pts], f) for f in _fed(context, None) if f.pts in number)
 

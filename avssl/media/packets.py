@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer
@@ -24,7 +24,7 @@ from avssl.media.units import VOP, coded, droppable, starts_decoding, time_bits,
 if TYPE_CHECKING:  # not there when running
     from av.packet import PktSideDataT
 
-__all__ = ["AnyPacket", "Row", "Track", "demux", "tracks"]
+__all__ = ["FIRST", "AnyPacket", "Coding", "Row", "Track", "demux", "tracks"]
 
 PATIENCE = 32
 """So many errors of the demuxer in a row are taken for the end of a damaged file."""
@@ -44,11 +44,16 @@ B_AFTER = 4
 NEEDED: tuple[PktSideDataT, ...] = ("new_extradata", "param_change", "palette")
 """Side data that a decoder must be given with the packet."""
 
+FIRST, LAST = 32, 64
+"""Packets that are kept at the beginning and at the end of a stream."""
+
 AnyPacket: TypeAlias = "Packet[Any]"
 
+Coding: TypeAlias = tuple[str, Decoder]
+"""A container and all that a decoder is told about what is in it."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+
+class Row(NamedTuple):
     """What the container says of one packet; times are ticks of the track."""
 
     pts: int | None
@@ -91,11 +96,25 @@ class Track:
     """Whether all packets can be decoded with the header that the stream has at its beginning."""
     time_bits: int = 0
     """What the header of MPEG-4 part 2 that was seen last says of the length of its times."""
+    kept: dict[int, AnyPacket] = field(default_factory=dict)
+    """Some packets at the beginning and at the end, by their row, with which to try the decoder."""
 
     @property
     def in_avi(self) -> bool:
         """Whether the container is AVI, which numbers packets in decoding order."""
         return "avi" in self.format
+
+    @property
+    def coding(self) -> Coding:
+        """What streams have in common of which one is decoded rightly if another is."""
+        return self.format, self.decoder
+
+    def keep(self, packet: AnyPacket) -> None:
+        """Keep a packet, of which the row comes next, and let go of one that is now in the middle."""
+        row = len(self.rows)
+        self.kept[row] = packet
+        if row - LAST >= FIRST:
+            self.kept.pop(row - LAST, None)
 
 
 def demux(container: InputContainer, streams: list[Stream]) -> Iterator[AnyPacket]:
@@ -183,7 +202,8 @@ def _add(track: Track, packet: AnyPacket, file: Bytes) -> None:
     data = bytes(packet)
     track.dts += [] if packet.dts is None else [packet.dts]
     position = _position(file, packet.pos, data) if track.raw else -1
-    track.steady = track.steady and not any(packet.has_sidedata(n) for n in NEEDED)
+    track.steady = track.steady and not any(s.data_type in NEEDED for s in packet.iter_sidedata())
+    track.keep(packet)
     track.raw = track.raw and position >= 0 and track.steady
     header = track.decoder.header
     # VP8 keeps pictures that only others refer to in packets of their own (RFC 6386, section 9.1: show_frame)

@@ -75,7 +75,9 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, Patience]]:
         patience = Patience(path, source, stamp.size)
         with refusing(path, "opening it"):
             # odd bytes in titles are no reason to refuse
-            container = av.open(patience, metadata_errors="replace", container_options={"protocol_whitelist": "file"})
+            container = av.open(
+                patience, "r", metadata_errors="replace", container_options={"protocol_whitelist": "file"}
+            )
         with container:
             patience.found()
             yield container, patience

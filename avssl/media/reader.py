@@ -21,6 +21,7 @@ from avssl.media.film import PyavFilm
 from avssl.media.kinds import VIDEO_SUFFIXES, looks_like_picture
 from avssl.media.on_decord import DecordFilm
 from avssl.media.on_torchcodec import TorchcodecFilm
+from avssl.media.packets import Coding
 from avssl.media.picture import load_picture
 from avssl.media.place import placed
 from avssl.media.table import FileTable
@@ -70,8 +71,10 @@ def _film(path: Path, table: FileTable, backend: Backend, device: torch.device) 
             return PyavFilm(path, table, device)
 
 
-def look(path: str | os.PathLike[str]) -> FileTable:
+def look(path: str | os.PathLike[str], proven: set[Coding] | None = None) -> FileTable:
     """Look once through a file: what it holds and where, with its first frame and sound decoded as a proof.
+
+    Who looks into many files gives the same set of what is `proven` (see `build_table`), empty at first, for each.
 
     Raises:
         MediaError: it cannot be read.
@@ -80,7 +83,7 @@ def look(path: str | os.PathLike[str]) -> FileTable:
     if _is_picture(file) and (frame := load_picture(file)) is not None:
         with refusing(file, "reading it"):
             return FileTable(stamp=stamp_of(file), info=_Picture(file, frame, CPU).info)
-    return animation_table(file) or build_table(file)
+    return animation_table(file) or build_table(file, proven)
 
 
 def probe(path: str | os.PathLike[str]) -> MediaInfo:

@@ -13,9 +13,9 @@ import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 
 from avssl.core import MediaError
-from avssl.media.feed import feed
+from avssl.media.feed import KeptFeed, feed
 from avssl.media.files import Stamp
-from avssl.media.packets import Track
+from avssl.media.packets import FIRST, Track
 from avssl.media.sound import decoded, first_row
 from avssl.media.table import SoundTable
 
@@ -25,7 +25,7 @@ FAR = 1 << 62
 
 
 def sound_table(track: Track, stamp: Stamp) -> SoundTable:
-    """Where the packets lie, and which of their samples are heard; it reads by the demuxer.
+    """Where the packets lie, and which of their samples are heard; it is one that reads by the demuxer.
 
     Raises:
         MediaError: no sound can be decoded.
@@ -46,18 +46,21 @@ def sound_table(track: Track, stamp: Stamp) -> SoundTable:
         end=FAR,
         shift=0,
     )
-    begin = next((at for at, _ in _spans(track, table, stamp, 0)), None)
-    if begin is None:
+    rows = np.arange(len(table.size))
+    begin = next((at for at, _ in _spans(track, table, stamp, rows[:FIRST])), None)
+    near_end = rows[first_row(table, int(table.ends[-1])) :] if len(table.ends) else rows
+    spans = list(_spans(track, table, stamp, rows if begin is None else near_end))
+    if begin is None and not spans:
         raise MediaError(track.path, "none of its sound can be decoded", "leave the file out or encode it again")
-    near_end = first_row(table, int(table.ends[-1])) if len(table.ends) else 0
-    ends = [end for _, end in _spans(track, table, stamp, near_end)]
-    return replace(table, begin=begin, end=max([begin, *ends]))
+    begin = spans[0][0] if begin is None else begin
+    return replace(table, begin=begin, end=max([begin, *(end for _, end in spans)]))
 
 
-def _spans(track: Track, table: SoundTable, stamp: Stamp, first: int) -> Iterator[tuple[int, int]]:
-    """Where each decoded frame begins and ends, from a packet on."""
-    with closing(feed(track.path, table, stamp)) as source:
-        for at, frame, _ in decoded(source, table, np.arange(first, len(table.size))):
+def _spans(track: Track, table: SoundTable, stamp: Stamp, rows: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Where each frame begins and ends that some packets in a row decode to."""
+    kept = all(row in track.kept for row in rows.tolist())
+    with closing(KeptFeed(track) if kept else feed(track.path, table, stamp)) as source:
+        for at, frame, _ in decoded(source, table, rows):
             yield at, at + frame.samples
 
 
@@ -70,19 +73,20 @@ def _ends(track: Track) -> np.ndarray:
     """Where what each packet holds ends: timestamps may be rounded to a millisecond, lengths are whole samples."""
     context = cast(AudioCodecContext, track.stream.codec_context)
     per_tick = track.tick * context.sample_rate
+    samples, ticks = per_tick.numerator, per_tick.denominator
     unknown = np.array([], np.int64)
     stamps = [r.dts if r.pts is None else r.pts for r in track.rows]
     # where a duration is rounded to ticks, too, the codec's own length is the exact one
-    usual = Fraction(context.frame_size or 0)
-    lengths = [r.duration * per_tick for r in track.rows]
-    lengths = [usual if usual and abs(n - usual) <= per_tick else n for n in lengths]
-    if any(s is None for s in stamps) or any(n <= 0 or n.denominator != 1 for n in lengths[:-1]):
+    usual = (context.frame_size or 0) * ticks
+    lengths = [r.duration * samples for r in track.rows]
+    lengths = [usual if usual and abs(n - usual) <= samples else n for n in lengths]
+    if any(s is None for s in stamps) or any(n <= 0 or n % ticks for n in lengths[:-1]):
         return unknown
     times = np.array(stamps, np.float64) * float(per_tick)
     skip = track.rows[0].skip
     # the decoder cuts the first samples off and moves the timestamp by a whole number of ticks: so do we
     first = (cast(int, stamps[0]) + _whole(skip / per_tick)) * per_tick - skip
-    ends = round(first) + np.cumsum([round(n) for n in lengths])
+    ends = round(first) + np.cumsum([n // ticks for n in lengths[:-1]] + [round(Fraction(lengths[-1], ticks))])
     if np.abs(ends[:-1] - times[1:]).max(initial=0) > 1 + 1.5 * float(per_tick):
         return unknown  # gaps, or lengths that are not the true ones
     return ends

@@ -126,22 +126,23 @@ class _Bits:
         return value & (1 << count) - 1
 
 
-def _units(packet: bytes, codec: str, header: bytes) -> Iterator[bytes]:
+def _units(packet: bytes, codec: str, header: bytes) -> Iterator[bytes | memoryview]:
     """The NAL units of a packet, which have lengths before them where the header says so, else start codes."""
     size_at = {"h264": 4, "hevc": 21}[codec]  # lengthSizeMinusOne, ISO 14496-15 sections 5.3.3.1 and 8.3.3.1
     if header[:1] != b"\1" or len(header) <= size_at:
         yield from (part for part in packet.split(b"\0\0\1")[1:] if part)
         return
     length_bytes, at = (header[size_at] & 3) + 1, 0
+    view = memoryview(packet)  # units are looked at, not copied
     while at + length_bytes < len(packet):
-        size = int.from_bytes(packet[at : at + length_bytes], "big")
+        size = int.from_bytes(view[at : at + length_bytes], "big")
         at += length_bytes
         if size:
-            yield packet[at : at + size]
+            yield view[at : at + size]
         at += size
 
 
-def _waits(messages: bytes) -> bool:
+def _waits(messages: bytes | memoryview) -> bool:
     """Whether an SEI unit holds a recovery point with a count above 0."""
     at = 0
     while at + 2 < len(messages):
