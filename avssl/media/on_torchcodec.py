@@ -56,11 +56,10 @@ def torchcodec_decoders() -> ModuleType:
     """
     find_ffmpeg()
     import torchcodec.decoders
-    from torchcodec import ffmpeg_major_version
 
     if not hasattr(torchcodec.decoders, "Demuxer"):
         raise ImportError("this torchcodec has no packet decoders, as 0.17 has")
-    if ffmpeg_major_version is None:
+    if getattr(torchcodec, "ffmpeg_major_version", None) is None:
         raise ImportError("torchcodec finds no FFmpeg: install FFmpeg 4 to 9, or import avssl before torchcodec")
     found: ModuleType = torchcodec.decoders
     return found
