@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import av
 import numpy as np
-import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
 
 from avssl.core import MediaError
+from avssl.media.ffmpeg_libraries import find_ffmpeg
 from avssl.media.files import read_whole
-from avssl.media.turn import Turn
 
 __all__ = ["load_picture"]
 
@@ -21,22 +23,8 @@ REMEDY = "leave it out or fetch it again"
 ORIENTATION = 0x0112
 """The EXIF tag that says how a picture is turned."""
 
-TURNS = {
-    2: Turn(left_right=True),
-    3: Turn(upside_down=True, left_right=True),
-    4: Turn(upside_down=True),
-    5: Turn(swap=True),
-    6: Turn(swap=True, left_right=True),
-    7: Turn(swap=True, upside_down=True, left_right=True),
-    8: Turn(swap=True, upside_down=True),
-}
-"""What each value of that tag asks for (EXIF 2.3, table 6); 1 and unknown ones: nothing."""
-
 PLAIN = {"JPEG": {"RGB", "L"}, "WEBP": {"RGB", "RGBA"}}
-"""Formats, and in Pillow's words the pixels, of which torchvision makes the same to the bit, 1.2 to 3 times as fast.
-
-Not PNG: there a damaged file ends the process (torchvision 0.29).
-"""
+"""Formats, and in Pillow's words the pixels, of which torchcodec makes the same to the bit, 1.2 to 3 times as fast."""
 
 
 def load_picture(path: Path) -> av.VideoFrame | None:
@@ -63,20 +51,36 @@ def load_picture(path: Path) -> av.VideoFrame | None:
     return av.VideoFrame.from_numpy_buffer(pixels, format="rgb24")
 
 
-def _plain(image: Image.Image, data: bytes) -> np.ndarray | None:
-    """A plain picture by torchvision, (H, W, 3); None of any other, or if it has something to object to."""
-    if image.mode not in PLAIN.get(image.format or "", set()):
-        return None
-    from torchvision.io import ImageReadMode, decode_image  # takes half a second to import
-
+@cache
+def _decode_image() -> Callable[..., Tensor] | None:
+    """What torchcodec decodes pictures with, for which it needs no FFmpeg; None if it is not there."""
+    find_ffmpeg()  # whoever imports torchcodec first decides whether it finds any
     try:
-        found = decode_image(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.RGB)
-    except RuntimeError:  # it is for Pillow to say what is wrong
+        from torchcodec.decoders import decode_image
+    except (ImportError, OSError, RuntimeError):
         return None
-    if found.dtype != torch.uint8 or (found.shape[2], found.shape[1]) != image.size:
+    found: Callable[..., Tensor] = decode_image
+    return found
+
+
+def _plain(image: Image.Image, data: bytes) -> np.ndarray | None:
+    """A plain picture by torchcodec, (H, W, 3); None of any other, or if it has something to object to."""
+    decode = _decode_image() if image.mode in PLAIN.get(image.format or "", set()) else None
+    if decode is None or not _told_by_exif(image):
         return None
-    upright = TURNS.get(image.getexif().get(ORIENTATION, 1), Turn()).apply(found)
-    return upright.permute(1, 2, 0).contiguous().numpy()
+    try:
+        found = decode(data, mode="RGB")
+    except (RuntimeError, ValueError):  # it is for Pillow to say what is wrong
+        return None
+    pixels: np.ndarray = found.permute(1, 2, 0).contiguous().numpy()
+    return pixels
+
+
+def _told_by_exif(image: Image.Image) -> bool:
+    """Whether it is EXIF that says how the picture is turned, if anything does; Pillow takes it from XMP, too."""
+    exif = Image.Exif()
+    exif.load(image.info.get("exif"))
+    return bool(exif.get(ORIENTATION, 1) == image.getexif().get(ORIENTATION, 1))
 
 
 def _any(upright: Image.Image) -> np.ndarray:
