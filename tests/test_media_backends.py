@@ -17,6 +17,7 @@ import av
 import numpy as np
 import pytest
 import torch
+import tyro
 from media_files import Film, Noise, bursts, numbers_of, write
 from test_media import KINDS, remux, with_bytes
 
@@ -78,7 +79,7 @@ NAMES = (*FILMS, "edited.mp4")
 CAN: dict[Backend, set[str]] = {
     "pyav": set(NAMES),
     "torchcodec": set(NAMES) - {"animation.gif"},
-    "decord": {"b_frames.mp4", "vp8.webm", "vp9.webm", "ten_bits.mkv", "odd_444.mkv", "odd_420.mp4", "lossless.mkv"}
+    "decord": {"b_frames.mp4", "vp8.webm", "vp9.webm", "ten_bits.mkv", "odd_444.mkv", "lossless.mkv"}
     | {"vfr.mkv", "many_keys.mp4"},
 }
 """What a backend has to be able to give; of all else it has to say that it cannot."""
@@ -308,6 +309,23 @@ def test_what_a_gpu_decodes_is_not_told() -> None:
     assert not ledger.reads
 
 
+def test_the_real_torchcodec_can_be_asked_whether_it_falls_back(
+    tables: dict[str, tuple[Path, FileTable]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoders = usable("torchcodec")
+    assert decoders is not None
+    files: list[bytes] = []
+    monkeypatch.setattr("avssl.media.on_torchcodec.film_of", lambda *a: (files.append(film_of(*a)), files[-1])[1])
+    ledger = Fallbacks()
+    for name in ("b_frames.mp4", "packed.avi", "vp9.webm", "transport.ts"):
+        path, table = tables[name]
+        with open_media(path, table, backend="torchcodec") as media:
+            media.read(spans_of(table, [[20]]))
+        ledger.note(decoders, (name, 64, 48, "yuv420p", 0), files[-1], torch.device("cpu"))
+    assert len(files) == 4
+    assert not ledger.reads
+
+
 def test_a_backend_that_is_not_there_is_named_with_the_remedy(
     tables: dict[str, tuple[Path, FileTable]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -349,7 +367,11 @@ def test_the_choice_reaches_the_reader(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
     (tmp_path / "films").mkdir()
     write(tmp_path / "films" / "a.avi", Film())
-    data = Data(root=tmp_path / "films", decoding=Decoding(backend="decord"), workers=0, damaged="stop")
+    data = tyro.cli(
+        Data,
+        args=["--root", str(tmp_path / "films"), "--decoding.backend", "decord", "--workers", "0", "--damaged", "stop"],
+    )
+    assert data.decoding == Decoding(backend="decord")
     again = Data.from_json({"root": str(tmp_path / "films"), "decoding": {"backend": "decord", "device": "auto"}})
     assert again.decoding == Decoding(backend="decord", device="auto")
     clips = data.clips(RandomClips(frames=4))

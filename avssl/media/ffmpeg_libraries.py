@@ -46,11 +46,12 @@ def find_ffmpeg() -> str:
             continue
         return "system"
     hidden = _hidden()
-    if not hidden:
+    try:
+        for name, path in hidden.items():
+            _alias(name, path)
+    except OSError:  # as where nothing may be loaded from the folder of temporary files
         return ""
-    for name, path in hidden.items():
-        _alias(name, path)
-    return "av"
+    return "av" if hidden else ""
 
 
 def _hidden() -> dict[str, Path]:

@@ -21,6 +21,7 @@ from avssl.core import MediaError
 from avssl.media.clips import Shot
 from avssl.media.files import first_bytes, read_whole
 from avssl.media.film import Film, numbers_of
+from avssl.media.frames import decode
 from avssl.media.place import placed
 from avssl.media.table import FileTable, PictureTable
 from avssl.media.turn import Turn
@@ -45,6 +46,8 @@ class DecordFilm(Film):
         in_avi = first_bytes(path)[8:12] == b"AVI "
         if (why := "finds wrong frames in AVI" if in_avi else _unfit(self._picture)) is not None:
             raise self._cannot(why)
+        if any(f.interlaced_frame for _, f in decode(path, self._picture, table.stamp, [0])):
+            raise self._cannot("counts fields as frames")
         try:
             import decord
 
@@ -89,6 +92,8 @@ def _unfit(table: PictureTable) -> str | None:
     leading = np.maximum.accumulate(table.rows)[shown_first] > table.rows[shown_first]
     if not table.raw:
         return "finds wrong frames where packets are not in one piece, as in MPEG streams"
+    if table.decoder.codec == "mpeg4":
+        return "counts pictures that are not coded"
     if table.turn != Turn():
         return "does not turn frames as the file says"
     if len(table.rows) != len(table.size) or not set(starts.tolist()) <= set(table.rows.tolist()):

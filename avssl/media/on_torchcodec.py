@@ -79,7 +79,7 @@ class Fallbacks:
         with self._lock:
             known = self._reasons.get(kind)
         if known is None:
-            status = decoders.VideoDecoder(data, device=device, seek_mode="approximate").cpu_fallback
+            status = decoders.VideoDecoder(data, device=device).cpu_fallback
             known = f"torchcodec decodes {kind[0]} of {kind[1]}×{kind[2]} ({kind[3]}) on the processor, not on {device}"
             known = f"{known}: {status}" if status else ""
             with self._lock:

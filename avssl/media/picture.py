@@ -79,7 +79,7 @@ def _plain(image: Image.Image, data: bytes) -> np.ndarray | None:
 def _told_by_exif(image: Image.Image) -> bool:
     """Whether it is EXIF that says how the picture is turned, if anything does; Pillow takes it from XMP, too."""
     exif = Image.Exif()
-    exif.load(image.info.get("exif"))
+    exif.load(image.info.get("exif") or b"")
     return bool(exif.get(ORIENTATION, 1) == image.getexif().get(ORIENTATION, 1))
 
 
