@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 import tyro
+from awkward_kinds import KINDS as AWKWARD
 from media_files import Film, Noise, bursts, numbers_of, write
 from test_media import KINDS, remux, with_bytes
 
@@ -79,7 +80,7 @@ NAMES = (*FILMS, "edited.mp4")
 CAN: dict[Backend, set[str]] = {
     "pyav": set(NAMES),
     "torchcodec": set(NAMES) - {"animation.gif"},
-    "decord": {"b_frames.mp4", "vp8.webm", "vp9.webm", "ten_bits.mkv", "odd_444.mkv", "lossless.mkv"}
+    "decord": {"b_frames.mp4", "vp8.webm", "vp9.webm", "ten_bits.mkv", "odd_444.mkv", "odd_420.mp4", "lossless.mkv"}
     | {"vfr.mkv", "many_keys.mp4"},
 }
 """What a backend has to be able to give; of all else it has to say that it cannot."""
@@ -191,6 +192,36 @@ def test_torchcodec_crops_scales_and_converts_as_the_default_does(
         gap = (a.video.float() - b.video.float()).abs()
         assert gap.mean() < 1
         assert torch.equal(a.times, b.times)
+
+
+@pytest.mark.skipif("AVSSL_ALL_KINDS" not in os.environ, reason="half a minute; set AVSSL_ALL_KINDS=1 to run it")
+@pytest.mark.parametrize("backend", ["torchcodec", "decord"])
+def test_no_backend_gives_another_frame_of_any_awkward_kind(backend: Backend, tmp_path: Path) -> None:
+    usable(backend)
+    able = 0
+    told: list[MediaError] = []
+    for name, make in AWKWARD.items():
+        make(tmp_path / name)
+        table = look(tmp_path / name)
+        if table.picture is None:
+            continue
+        rng = np.random.default_rng(0)
+        numbers = [rng.integers(table.info.frames, size=6).tolist() for _ in range(3)]
+        spans = spans_of(table, numbers, size=(table.info.height, table.info.width))
+        with open_media(tmp_path / name, table) as media:
+            expected = media.read(spans)
+        try:
+            with open_media(tmp_path / name, table, backend=backend) as media:
+                found = [media.read([span])[0] for span in spans]
+        except MediaError as e:
+            told.append(e)
+            continue
+        able += 1
+        for a, b in zip(expected, found, strict=True):
+            gaps = (a.video.float() - b.video.float()).abs().mean((1, 2, 3))
+            assert gaps.max() < 6, f"{name}: {gaps.tolist()}"
+    assert {e.remedy for e in told} == {"choose backend pyav"}
+    assert able > {"torchcodec": 90, "decord": 30}[backend]
 
 
 @BACKENDS

@@ -8,6 +8,7 @@ frames and does not say so. The refusals here are what is known of that.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ from avssl.media.film import Film, numbers_of
 from avssl.media.frames import decode
 from avssl.media.place import placed
 from avssl.media.table import FileTable, PictureTable
-from avssl.media.turn import Turn
 
 __all__ = ["DecordFilm"]
 
@@ -46,8 +46,11 @@ class DecordFilm(Film):
         in_avi = first_bytes(path)[8:12] == b"AVI "
         if (why := "finds wrong frames in AVI" if in_avi else _unfit(self._picture)) is not None:
             raise self._cannot(why)
-        if any(f.interlaced_frame for _, f in decode(path, self._picture, table.stamp, [0])):
+        ends = [f for _, f in decode(path, self._picture, table.stamp, {0, len(self._picture.rows) - 1})]
+        if any(f.interlaced_frame for f in ends):
             raise self._cannot("counts fields as frames")
+        if len({(f.height, f.width) for f in ends}) > 1:
+            raise self._cannot("loses frames where their size changes")
         try:
             import decord
 
@@ -60,7 +63,7 @@ class DecordFilm(Film):
             told: np.ndarray = self._reader.get_frame_timestamp(range(len(self._reader)))[:, 0]
             keys = {int(k) for k in self._reader.get_key_indices()}
         except (decord.DECORDError, RuntimeError, AssertionError) as e:
-            raise self._cannot(f"does not open it ({str(e).strip().partition(chr(10))[0]})") from e
+            raise self._cannot(f"does not open it ({_said(e)})") from e
         if (why := _differs(self._picture, told, keys)) is not None:
             raise self._cannot(why)
 
@@ -82,7 +85,12 @@ class DecordFilm(Film):
             (n, VideoFrame.from_ndarray(np.ascontiguousarray(f), format="rgb24"))
             for n, f in zip(numbers, found, strict=True)
         )
-        return placed(self.path, frames, shots, Turn())
+        return placed(self.path, frames, shots, self._picture.turn)
+
+
+def _said(error: Exception) -> str:
+    """What decord says, without the time and the place in its source."""
+    return re.sub(r"^\[[\d:]+\] \S+ ", "", str(error).strip().partition("\n")[0])
 
 
 def _unfit(table: PictureTable) -> str | None:
@@ -92,9 +100,8 @@ def _unfit(table: PictureTable) -> str | None:
     leading = np.maximum.accumulate(table.rows)[shown_first] > table.rows[shown_first]
     if not table.raw:
         return "finds wrong frames where packets are not in one piece, as in MPEG streams"
-    if table.decoder.codec == "mpeg4":
-        return "counts pictures that are not coded"
-    if table.turn != Turn():
+    turn = table.turn
+    if turn.swap or turn.upside_down or turn.left_right:
         return "does not turn frames as the file says"
     if len(table.rows) != len(table.size) or not set(starts.tolist()) <= set(table.rows.tolist()):
         return "shows packets that the file hides"

@@ -142,8 +142,7 @@ class TorchcodecFilm(Film):
             frames = [ready[shot.numbers[t]] for t in places]
             crops: list[Crop] = []
             for t, frame in zip(places, frames, strict=True):
-                shown = turn.shown_size(*frame.size)
-                crop = shot.crop(t, *shown)
+                crop = shot.crop(t, *turn.shown_size(*frame.size))
                 films[s] = shot.film(self.path, films.get(s), crop, self.device)
                 crops.append(turn.undo(crop, frame.size))
             if places:

@@ -56,7 +56,7 @@ class Planes:
 
 
 def rgb(frames: Sequence[Planes], crops: Sequence[Crop], size: tuple[int, int]) -> Tensor:
-    """Frames, each cropped (top, left, height, width; all of one height and width), as (T, 3, H, W) uint8 of a size."""
+    """Frames, each cropped (top, left, height, width), as (T, 3, H, W) uint8 of a size."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for t, (frame, crop) in enumerate(zip(frames, crops, strict=True)):
         groups.setdefault((frame._kind, crop[2:], *(_phase(crop, p, frame) for p in frame.planes)), []).append(t)
