@@ -369,6 +369,29 @@ def test_a_backend_that_is_not_there_is_named_with_the_remedy(
         open_media(path, table, backend="decord")
 
 
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (RuntimeError("Could not open input buffer"), MediaError),
+        (torch.OutOfMemoryError("CUDA out of memory"), torch.OutOfMemoryError),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), torch.AcceleratorError),
+    ],
+)
+def test_no_file_is_blamed_for_what_happens_to_the_device(
+    error: Exception,
+    raised: type[Exception],
+    tables: dict[str, tuple[Path, FileTable]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_: bytes) -> None:
+        raise error
+
+    path, table = tables["b_frames.mp4"]
+    monkeypatch.setattr("avssl.media.on_torchcodec.torchcodec_decoders", lambda: SimpleNamespace(Demuxer=fail))
+    with open_media(path, table, backend="torchcodec") as media, pytest.raises(raised):
+        media.read(spans_of(table, [[3]]))
+
+
 def _missing() -> ModuleType:
     raise ImportError("gone")
 

@@ -21,6 +21,9 @@ from avssl.transforms import Noise, Transform
 
 __all__ = ["Data", "one_way"]
 
+LOOKED_AT = 1000
+"""Items, at most, among which those are found that decoding is measured on."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
@@ -79,6 +82,7 @@ class Data:
         if self.decoding.backend != "auto":
             return self.decoding
         items = self.catalogue().items
+        items = items[:: -(-len(items) // LOOKED_AT)]
         tables = ((i.path, unpacked(i.table)) for i in items if i.table is not None)
         found = measured(tables, self.decoding.device, threads=self.workers)
         console = Console(stderr=True)

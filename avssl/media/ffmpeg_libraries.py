@@ -67,13 +67,13 @@ def _hidden() -> dict[str, Path]:
 
 
 def _alias(name: str, path: Path) -> None:
-    """Load an empty library of that name which needs the one at `path`, for all to see."""
+    """Load an empty library of that name which needs the one at `path`."""
     ctypes.CDLL(str(path))
     file, written = tempfile.mkstemp(suffix=".so")
     try:
         with os.fdopen(file, "wb") as out:
             out.write(_empty_library(name, path.name))
-        ctypes.CDLL(written, mode=ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(written)
     finally:
         os.unlink(written)
 

@@ -35,8 +35,8 @@ from avssl.media.table import FileTable, PictureTable
 
 __all__ = ["Fallbacks", "TorchcodecFilm", "fallbacks", "torchcodec_decoders"]
 
-AT_ONCE = 32
-"""Frames that are converted in one go, at most: what a clip of a usual length has."""
+AT_ONCE, PIXELS = 32, 1 << 26
+"""Frames, and pixels, that are converted in one go at most: what a clip of a usual length has, and 0.3 GB as floats."""
 
 REMEDY = "choose backend pyav"
 
@@ -126,7 +126,7 @@ class TorchcodecFilm(Film):
             if number in missing:
                 missing.discard(number)
                 ready[number] = frame
-            if len(ready) == AT_ONCE:
+            if len(ready) == AT_ONCE or len(ready) * frame.size[0] * frame.size[1] >= PIXELS:
                 self._place(films, shots, ready)
                 ready = {}
         self._place(films, shots, ready)
@@ -170,7 +170,7 @@ class TorchcodecFilm(Film):
                 for packet in islice(demuxer, len(run)):
                     yield from self._told(_given(decoder, packet), rows, number, table)
                 yield from self._told(decoder.drain(), rows, number, table)
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, torch.AcceleratorError):  # no fault of the file, which is not to be left out
             raise
         except (RuntimeError, ValueError) as e:
             what = str(e).strip().partition("\n")[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -54,6 +55,8 @@ def load_picture(path: Path) -> av.VideoFrame | None:
 @cache
 def _decode_image() -> Callable[..., Tensor] | None:
     """What torchcodec decodes pictures with, for which it needs no FFmpeg; None if it is not there."""
+    if find_spec("torchcodec") is None:
+        return None
     find_ffmpeg()  # whoever imports torchcodec first decides whether it finds any
     try:
         from torchcodec.decoders import decode_image
