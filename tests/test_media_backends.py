@@ -8,6 +8,7 @@ import os
 import sys
 import tarfile
 import warnings
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -417,6 +418,19 @@ def test_a_device_is_known_or_named() -> None:
             device_of("cuda")
 
 
+def test_frames_are_decoded_for_the_device_that_batches_go_to() -> None:
+    first, cpu = torch.device("cuda", 1), torch.device("cpu")
+    told = {name: Decoding(device=name) for name in ("auto", "cuda", "cpu", "cuda:3")}
+    assert {n: d.towards(first).device for n, d in told.items()} == {
+        "auto": "cuda:1",
+        "cuda": "cuda:1",
+        "cpu": "cpu",
+        "cuda:3": "cuda:3",
+    }
+    assert {n: d.towards(cpu).device for n, d in told.items()} == {n: n.replace("auto", "cpu") for n in told}
+    assert isinstance(Measured(device="auto").towards(first), Measured)
+
+
 def test_the_choice_reaches_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
     (tmp_path / "films").mkdir()
@@ -430,6 +444,8 @@ def test_the_choice_reaches_the_reader(tmp_path: Path, monkeypatch: pytest.Monke
     assert again.decoding == Decoding(backend="decord", device="auto")
     clips = data.clips(RandomClips(frames=4))
     assert clips.decoding == Decoding(backend="decord", device="cpu")
+    auto = replace(clips, decoding=again.decoding)
+    assert batches(auto, batch_size=1, device="cpu").clips.decoding == clips.decoding
     usable("decord")
     with pytest.raises(MediaError, match="backend decord finds wrong frames in AVI; choose backend pyav"):
         next(iter(batches(clips, batch_size=1)))

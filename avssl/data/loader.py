@@ -48,6 +48,10 @@ class Loader:
     waited: float = 0.0
     skipped: list[MediaError] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        decoding = self.clips.decoding.towards(torch.device(self.device))
+        self.clips = replace(self.clips, decoding=decoding)
+
     def __len__(self) -> int:
         return len(self.batches)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -22,7 +22,18 @@ class Decoding:
     """pyav: FFmpeg on the processor, right on the most files. torchcodec: on the device, from the same packets. decord:
     on the processor, the plainest files only. auto: pyav, or torchcodec where that was measured to be quicker."""
     device: str = "cpu"
-    """Where frames come: cpu, cuda, cuda:1 …; auto: CUDA where there is any."""
+    """Where frames come: cpu, cuda, cuda:1 …; auto: where the batches go."""
+
+    def towards(self, device: torch.device) -> Decoding:
+        """The same for batches that go to a device: it is the GPU that "cuda" means, and all that "auto" does.
+
+        The thread that asks has to be the one whose GPU is meant: those that decode know of the first one only.
+        """
+        if str(device) == "cuda":
+            device = torch.device("cuda", torch.cuda.current_device())
+        if self.device == "auto" or (self.device == "cuda" and device.type == "cuda"):
+            return replace(self, device=str(device))
+        return self
 
     def backend_for(self, table: FileTable | None) -> Backend:
         """The backend for a file; without its table nothing is known of it."""

@@ -104,9 +104,9 @@ def measured(files: Iterable[tuple[Path, FileTable]], device: str | torch.device
 
     Without CUDA nothing is timed: torchcodec on the processor decodes with the same FFmpeg.
     """
-    on = device_of(device)
+    on = device_of(Decoding(device=str(device)).towards(device_of(device)).device)
     found = timings(files, on, threads=threads) if on.type == "cuda" else []
-    return Measured(backend="auto", device=str(on), timings=tuple(found))
+    return Measured(backend="auto", device=str(device), timings=tuple(found))
 
 
 def timings(
