@@ -59,10 +59,10 @@ def _decode_image() -> Callable[..., Tensor] | None:
         return None
     find_ffmpeg()  # whoever imports torchcodec first decides whether it finds any
     try:
-        from torchcodec.decoders import decode_image
+        import torchcodec.decoders
     except (ImportError, OSError, RuntimeError):
         return None
-    found: Callable[..., Tensor] = decode_image
+    found: Callable[..., Tensor] | None = getattr(torchcodec.decoders, "decode_image", None)  # of 0.16 and later
     return found
 
 
