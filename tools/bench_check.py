@@ -12,8 +12,8 @@ from bench_worker import Worker
 POOLED = 8
 """Pixels each way that are averaged before frames are compared, for scalers differ in what they keep of fine detail."""
 
-TOLERANCE, SLACK = 8.0, 0.5
-"""Mean absolute difference of 255 that the right frame may have, and by how much another one may be nearer."""
+TOLERANCE, NEARER, SLACK = 8.0, 1.5, 0.5
+"""Mean absolute difference of 255 that the right frame may have, and by which factor and how much more than another."""
 
 NEAR = (-4, -3, -2, -1, 1, 2, 3, 4)
 LATE = 0.002
@@ -69,7 +69,7 @@ def _compared(video: np.ndarray, right: np.ndarray, near: Sequence[np.ndarray]) 
     shown = _pooled(video)
     distance = np.abs(shown - _pooled(right)).mean((1, 2, 3))
     others = np.min([np.abs(shown - _pooled(n)).mean((1, 2, 3)) for n in near], 0)
-    wrong = (distance > TOLERANCE) | (distance > others + SLACK)
+    wrong = (distance > TOLERANCE) | (distance > NEARER * others + SLACK)
     return bool(wrong.any()), float(np.abs(video.astype(float) - right).mean())
 
 

@@ -32,6 +32,7 @@ from bench_jobs import JOBS, Job, Source, draw_visits, frames_counted, sources
 from bench_peers import PEERS
 from bench_report import as_json, draw, tables, text_of
 from bench_rounds import Row, enough, measure
+from bench_scale import Growth, by_files, by_length
 from bench_worker import Worker
 from rich.console import Console
 
@@ -68,6 +69,10 @@ class BenchMedia:
     """How long one run of ours lasts, about."""
     first_epoch: bool = True
     """Whether to measure a first epoch too, in which ours has to look into every file."""
+    scale: bool = True
+    """Whether to measure how the time of a clip grows with the length of the video and the number of files."""
+    long: bool = False
+    """Whether that goes on to a video of 2 h."""
     seed: int = 0
     """For the visits and the order of runs."""
     quick: bool = False
@@ -76,7 +81,9 @@ class BenchMedia:
 
 def main(choice: BenchMedia) -> None:
     if choice.quick:
-        choice = replace(choice, jobs=("J1a", "J1b", "J2"), peers=QUICK, rounds=3, seconds=0.2, first_epoch=False)
+        choice = replace(
+            choice, jobs=("J1a", "J1b", "J2"), peers=QUICK, rounds=3, seconds=0.2, first_epoch=False, scale=False
+        )
     if choice.root is not None and "own" not in choice.jobs:
         choice = replace(choice, jobs=(*choice.jobs, "own"))
     console = Console(stderr=True)
@@ -84,6 +91,7 @@ def main(choice: BenchMedia) -> None:
     began = time.time()
     workers, missing, versions = _start(choice)
     rows: list[Row] = []
+    growths: list[Growth] = []
     about: dict[str, str] = {}
     rng = np.random.default_rng(choice.seed)
     try:
@@ -93,11 +101,23 @@ def main(choice: BenchMedia) -> None:
                 job, found = _job(choice, name)
                 about[name] = job.about
                 rows += _measured(choice, job, found, workers, rng, status.update)
-                _write(choice, rows, missing, about, {"versions": versions, "seconds": time.time() - began})
+                _write(choice, rows, growths, missing, about, {"versions": versions, "seconds": time.time() - began})
+            if choice.scale:
+                growths += by_length(
+                    choice.files,
+                    workers,
+                    choice.rounds,
+                    rng,
+                    long=choice.long,
+                    seconds=choice.seconds,
+                    say=status.update,
+                )
+                growths += by_files(choice.files, choice.rounds, rng, status.update)
+                _write(choice, rows, growths, missing, about, {"versions": versions, "seconds": time.time() - began})
     finally:
         for worker in workers.values():
             worker.close()
-    print(text_of(tables(rows, missing, about)))
+    print(text_of(tables(rows, growths, missing, about)))
 
 
 def _start(choice: BenchMedia) -> tuple[dict[str, Worker], dict[str, str], dict[str, str]]:
@@ -168,7 +188,12 @@ def _measured(
 
 
 def _write(
-    choice: BenchMedia, rows: Sequence[Row], missing: Mapping[str, str], about: Mapping[str, str], told: dict[str, Any]
+    choice: BenchMedia,
+    rows: Sequence[Row],
+    growths: Sequence[Growth],
+    missing: Mapping[str, str],
+    about: Mapping[str, str],
+    told: dict[str, Any],
 ) -> None:
     """Write what is known so far, so that a run that is ended early has not been for nothing."""
     machine = told | {
@@ -179,8 +204,8 @@ def _write(
         "av": metadata.version("av"),
         "torch": metadata.version("torch"),
     }
-    (choice.out / "table.txt").write_text(text_of(tables(rows, missing, about)))
-    (choice.out / "results.json").write_text(as_json(rows, missing, machine))
+    (choice.out / "table.txt").write_text(text_of(tables(rows, growths, missing, about)))
+    (choice.out / "results.json").write_text(as_json(rows, growths, missing, machine))
     draw(rows, choice.out / "figure.png")
 
 

@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from bench_rounds import Row
+from bench_scale import Growth
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -19,12 +20,15 @@ COLUMNS = ("", "clips/s", "clips/CPU-s", "ours is × as fast", "… by CPU time"
 NO_RUNS = "–"
 
 
-def tables(rows: Sequence[Row], missing: Mapping[str, str], about: Mapping[str, str]) -> Group:
+def tables(
+    rows: Sequence[Row], growths: Sequence[Growth], missing: Mapping[str, str], about: Mapping[str, str]
+) -> Group:
     """One table for each job and mode, and who is missing, with the reason."""
     found: list[Any] = []
     for job, mode in dict.fromkeys((r.job, r.mode) for r in rows):
         some = [r for r in rows if (r.job, r.mode) == (job, mode)]
         found.append(_table(job, mode, some, about.get(job, "")))
+    found += [_growing(growths)] if growths else []
     found += [Text(f"missing: {name}: {why}") for name, why in missing.items()]
     return Group(*found)
 
@@ -45,6 +49,15 @@ def _table(job: str, mode: str, rows: Sequence[Row], about: str) -> Table:
         wall, cpu = row.rates
         ratios = ["{:.2f} [{:.2f}–{:.2f}]".format(*row.ratios(of)) for of in ("wall", "cpu")]
         table.add_row(row.contender, f"{wall:.1f}", f"{cpu:.1f}", *ratios, f"{row.peak:.0f}", row.note)
+    return table
+
+
+def _growing(growths: Sequence[Growth]) -> Table:
+    table = Table(title="CPU time as files get longer, and more", title_justify="left")
+    for name in ("contender", "what", "ms at first", "times as much"):
+        table.add_column(name, justify="left" if name in {"contender", "what"} else "right")
+    for growth in growths:
+        table.add_row(growth.contender, growth.what, f"{growth.first:.3f}", growth.words)
     return table
 
 
@@ -71,7 +84,9 @@ def summary(rows: Sequence[Row]) -> str:
     return "; ".join(words)
 
 
-def as_json(rows: Sequence[Row], missing: Mapping[str, str], machine: Mapping[str, Any]) -> str:
+def as_json(
+    rows: Sequence[Row], growths: Sequence[Growth], missing: Mapping[str, str], machine: Mapping[str, Any]
+) -> str:
     """All runs, and the medians and spreads of their ratios."""
     told = []
     for row in rows:
@@ -86,7 +101,8 @@ def as_json(rows: Sequence[Row], missing: Mapping[str, str], machine: Mapping[st
                 "peak_mb": row.peak,
             }
         )
-    return json.dumps({"machine": machine, "missing": missing, "rows": told}, indent=1)
+    grown = [asdict(g) for g in growths]
+    return json.dumps({"machine": machine, "missing": missing, "rows": told, "growths": grown}, indent=1)
 
 
 def draw(rows: Sequence[Row], out: Path) -> None:
