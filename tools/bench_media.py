@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,10 +37,14 @@ from bench_scale import Growth, by_files, by_length
 from bench_worker import Worker
 from rich.console import Console
 
+from avssl.core import MediaError
 from avssl.media import VIDEO_SUFFIXES
 
 CHECKED = 4
 """Visits whose frames are compared."""
+
+MOST = 100
+"""Files of one's own that are taken."""
 
 VISITS = 64
 """Different visits of a job."""
@@ -144,8 +149,14 @@ def _job(choice: BenchMedia, name: str) -> tuple[Job, list[Source]]:
         if choice.root is None:
             raise SystemExit("job own: give the folder with --root")
         paths = sorted(p for p in choice.root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
-        some = [paths[i] for i in np.linspace(0, len(paths) - 1, min(100, len(paths))).astype(int)]
-        return Job(name="own", about=f"{len(some)} files of {choice.root.name}, 16×2 → 112"), sources(some)
+        some = [paths[i] for i in np.linspace(0, len(paths) - 1, min(MOST, len(paths))).astype(int)]
+        found: list[Source] = []
+        for path in some:
+            try:
+                found += sources([path])
+            except MediaError as e:
+                print(f"left out: {e}", file=sys.stderr)
+        return Job(name="own", about=f"{len(found)} files of {choice.root.name}, 16×2 → 112"), found
     job = next((j for j in JOBS if j.name == name), None)
     if job is None:
         raise SystemExit(f"job {name}: there is none of that name, only {', '.join(j.name for j in JOBS)} and own")

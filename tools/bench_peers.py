@@ -143,9 +143,11 @@ class PyAV(Contender):
             stream = container.streams.video[0]
             stream.thread_type, stream.thread_count = "NONE", 1
             assert stream.time_base is not None
-            container.seek(int(times[0] / stream.time_base), stream=stream)
+            begin = stream.start_time or 0
+            container.seek(begin + int(times[0] / stream.time_base), stream=stream)
+            early = 0.5 / visit.fps - float(begin * stream.time_base)
             for frame in container.decode(stream):
-                if frame.time is not None and frame.time + 0.5 / visit.fps > times[len(found)]:
+                if frame.time is not None and frame.time + early > times[len(found)]:
                     found.append(frame.reformat(width=wide, height=high, format="rgb24").to_ndarray())
                     if len(found) == len(times):
                         break

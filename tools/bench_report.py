@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -112,29 +113,31 @@ def draw(rows: Sequence[Row], out: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    groups = [g for g in dict.fromkeys((r.job, r.mode) for r in rows) if any(r.pairs for r in rows if _of(r, g))]
-    if not groups:
+    shown = [r for r in rows if r.pairs]
+    if not shown:
         return
-    figure, axes = pyplot.subplots(1, len(groups), figsize=(3.2 * len(groups), 3.6), squeeze=False, sharex=False)
-    for axis, group in zip(axes[0], groups, strict=True):
-        some = sorted((r for r in rows if _of(r, group) and r.pairs), key=lambda r: -r.ratios("cpu")[0])
-        middle, low, high = zip(*(r.ratios("cpu") for r in some), strict=True)
-        errors = [[m - a for m, a in zip(middle, low, strict=True)], [b - m for m, b in zip(middle, high, strict=True)]]
-        colours = ["0.6" if r.contender == "limit" else "C0" if r.right else "C1" for r in some]
-        axis.barh([r.contender for r in some], middle, xerr=errors, color=colours, capsize=2)
-        axis.axvline(1, color="black", linewidth=0.8)
-        axis.set_title(f"{group[0]} {'' if group[1] == 'steady' else 'first epoch'}")
-        axis.tick_params(labelsize=8)
-    figure.supxlabel(
-        "ours is … times as fast by CPU time (orange: other frames than asked for; grey: the limit)", fontsize=9
-    )
+    jobs, modes = (list(dict.fromkeys(names)) for names in zip(*((r.job, r.mode) for r in shown), strict=True))
+    size = (3.2 * len(jobs), 3.3 * len(modes) + 0.5)
+    figure, axes = pyplot.subplots(len(modes), len(jobs), figsize=size, squeeze=False)
+    for axis, (mode, job) in zip(axes.flat, product(modes, jobs), strict=True):
+        some = sorted((r for r in shown if (r.job, r.mode) == (job, mode)), key=lambda r: -r.ratios("cpu")[0])
+        _bars(axis, some)
+        axis.set_title(job if mode == "steady" else f"{job}, first epoch", fontsize=10)
+    words = "ours is … times as fast by CPU time (orange: other frames than asked for; grey: the limit)"
+    figure.supxlabel(words, fontsize=9)
     figure.tight_layout()
     figure.savefig(out, dpi=150)
     pyplot.close(figure)
 
 
-def _of(row: Row, group: tuple[str, str]) -> bool:
-    return (row.job, row.mode) == group
+def _bars(axis: Any, rows: Sequence[Row]) -> None:
+    """The median of each contender, and from the least to the most of all rounds."""
+    for row in rows:
+        middle, low, high = row.ratios("cpu")
+        colour = "0.6" if row.contender == "limit" else "C0" if row.right else "C1"
+        axis.barh(row.contender, middle, xerr=[[middle - low], [high - middle]], color=colour, capsize=2)
+    axis.axvline(1, color="black", linewidth=0.8)
+    axis.tick_params(labelsize=8)
 
 
 def text_of(group: Group) -> str:
