@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 SOUND_RATE, SOUND_SECONDS = 16000, 1.0
@@ -185,6 +186,24 @@ def _visit(job: Job, source: Source, rng: np.random.Generator) -> Visit:
         crop=job.crop,
         cuts=tuple(cuts),
     )
+
+
+def sliced(video: Tensor, visit: Visit) -> list[Tensor]:
+    """The clips out of scaled frames (T, 3, H, W), which are those of `visit.numbers`."""
+    place = {n: i for i, n in enumerate(visit.numbers)}
+    size = visit.crop
+    found = []
+    for cut in visit.cuts:
+        rows = [place[n] for n in cut.numbers]
+        whole = rows == list(range(len(video)))
+        clip = video if whole else video[rows]
+        found.append(clip[..., cut.top : cut.top + size, cut.left : cut.left + size])
+    return found
+
+
+def channels_first(video: np.ndarray) -> Tensor:
+    """Frames (T, H, W, 3) as (T, 3, H, W)."""
+    return torch.from_numpy(video).permute(0, 3, 1, 2)
 
 
 def frames_counted(files: Sequence[Source]) -> Mapping[str, int]:

@@ -19,7 +19,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -105,8 +105,10 @@ def main(choice: BenchMedia) -> None:
                 status.update(f"{name}: files")
                 job, found = _job(choice, name)
                 about[name] = job.about
-                rows += _measured(choice, job, found, workers, rng, status.update)
-                _write(choice, rows, growths, missing, about, {"versions": versions, "seconds": time.time() - began})
+                for some in _measured(choice, job, found, workers, rng, status.update):
+                    rows += some
+                    told = {"versions": versions, "seconds": time.time() - began}
+                    _write(choice, rows, growths, missing, about, told)
             if choice.scale:
                 growths += by_length(
                     choice.files,
@@ -170,8 +172,8 @@ def _measured(
     workers: Mapping[str, Worker],
     rng: np.random.Generator,
     say: Any,
-) -> list[Row]:
-    """The rows of one job, checked and measured in all modes."""
+) -> Iterator[list[Row]]:
+    """The rows of one job, checked and measured, mode by mode."""
     visits = draw_visits(job, files, VISITS, np.random.default_rng((choice.seed, len(files))))
     paths = sorted({v.path for v in visits})
     able = [n for n, w in workers.items() if n != "ours" and (n == "limit" or not job.sound or w.tell("hears"))]
@@ -195,7 +197,7 @@ def _measured(
         if some:
             enough_visits = enough(workers["ours"], visits, choice.seconds, first=first)
             measure(some, workers, enough_visits, choice.rounds, rng, first=first, say=say)
-    return [*rows, *later]
+            yield some
 
 
 def _write(

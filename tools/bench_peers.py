@@ -15,81 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_ffmpeg import offer_ffmpeg_of_av
-from bench_jobs import SOUND_RATE, SOUND_SECONDS, Contender, Cut, Cutting, Visit
+from bench_jobs import SOUND_RATE, SOUND_SECONDS, Contender, Cut, Cutting, Visit, channels_first, sliced
+from bench_peers_ffmpeg import Spdl, TorchCodecApproximate, TorchCodecExact
 from torch import Tensor
 
 SAMPLES = round(SOUND_RATE * SOUND_SECONDS)
-
-
-def _sliced(video: Tensor, visit: Visit) -> list[Tensor]:
-    """The clips out of scaled frames (T, 3, H, W), which are those of `visit.numbers`."""
-    place = {n: i for i, n in enumerate(visit.numbers)}
-    size = visit.crop
-    found = []
-    for cut in visit.cuts:
-        rows = [place[n] for n in cut.numbers]
-        whole = rows == list(range(len(video)))
-        clip = video if whole else video[rows]
-        found.append(clip[..., cut.top : cut.top + size, cut.left : cut.left + size])
-    return found
-
-
-def _last(video: np.ndarray) -> Tensor:
-    """Frames (T, H, W, 3) as (T, 3, H, W)."""
-    return torch.from_numpy(video).permute(0, 3, 1, 2)
-
-
-class _TorchCodec(Contender):
-    """What both ways to use torchcodec have in common."""
-
-    sound = True
-
-    def __init__(self) -> None:
-        problem = offer_ffmpeg_of_av()
-        try:
-            import torchcodec.decoders
-        except RuntimeError as e:
-            raise ImportError(f"it finds no FFmpeg; that of av cannot be used: {problem}") from e
-        self._decoders = torchcodec.decoders
-
-    def _heard(self, visit: Visit, cut: Cut) -> Tensor | None:
-        if cut.sound is None:
-            return None
-        decoder = self._decoders.AudioDecoder(visit.path, sample_rate=SOUND_RATE, num_channels=1)
-        return decoder.get_samples_played_in_range(cut.sound, cut.sound + SOUND_SECONDS).data
-
-
-class TorchCodecApproximate(_TorchCodec):
-    """No scan of the file; crop and scale by torchvision."""
-
-    def read(self, visit: Visit) -> list[Cutting]:
-        from torchvision.transforms.v2 import functional
-
-        decoder = self._decoders.VideoDecoder(visit.path, seek_mode="approximate", num_ffmpeg_threads=1)
-        numbers = visit.numbers
-        place = {n: i for i, n in enumerate(numbers)}
-        video = decoder.get_frames_at(numbers).data
-        clips: list[Cutting] = []
-        for cut in visit.cuts:
-            frames = video if len(visit.cuts) == 1 else video[[place[n] for n in cut.numbers]]
-            size = [visit.crop, visit.crop]
-            clip = functional.resized_crop(frames, *visit.source_box(cut), size, antialias=True)
-            clips.append((clip, self._heard(visit, cut)))
-        return clips
-
-
-class TorchCodecExact(_TorchCodec):
-    """With a scan of the file; scaled by its own transform."""
-
-    def read(self, visit: Visit) -> list[Cutting]:
-        from torchcodec.transforms import Resize
-
-        decoder = self._decoders.VideoDecoder(
-            visit.path, seek_mode="exact", num_ffmpeg_threads=1, transforms=[Resize(visit.scaled)]
-        )
-        clips = _sliced(decoder.get_frames_at(visit.numbers).data, visit)
-        return [(c, self._heard(visit, cut)) for c, cut in zip(clips, visit.cuts, strict=True)]
 
 
 class Decord(Contender):
@@ -111,7 +41,7 @@ class Decord(Contender):
     def read(self, visit: Visit) -> list[Cutting]:
         high, wide = visit.scaled
         reader = self._module.VideoReader(visit.path, width=wide, height=high, num_threads=1)
-        clips = _sliced(_last(reader.get_batch(visit.numbers).asnumpy()), visit)
+        clips = sliced(channels_first(reader.get_batch(visit.numbers).asnumpy()), visit)
         return [(c, self._heard(visit, cut)) for c, cut in zip(clips, visit.cuts, strict=True)]
 
     def _heard(self, visit: Visit, cut: Cut) -> Tensor | None:
@@ -154,7 +84,7 @@ class PyAV(Contender):
         if not found:
             raise ValueError("no frames")
         found += [found[-1]] * (len(times) - len(found))
-        clips = _sliced(_last(np.stack(found)), visit)
+        clips = sliced(channels_first(np.stack(found)), visit)
         return [(c, self._heard(visit, cut)) for c, cut in zip(clips, visit.cuts, strict=True)]
 
     def _heard(self, visit: Visit, cut: Cut) -> Tensor | None:
@@ -180,52 +110,6 @@ class PyAV(Contender):
         return torch.from_numpy(np.concatenate(parts, 1)[:, skip : skip + SAMPLES])
 
 
-class Spdl(Contender):
-    """One filter graph that cuts, scales and converts; of several clips, all frames between are scaled once."""
-
-    sound = True
-
-    def __init__(self) -> None:
-        problem = offer_ffmpeg_of_av()
-        import spdl.io
-
-        self._io = spdl.io
-        try:
-            self._io.demux_config()  # which loads the library
-        except RuntimeError as e:
-            raise ImportError(f"it finds no FFmpeg; that of av cannot be used: {problem}") from e
-
-    def read(self, visit: Visit) -> list[Cutting]:
-        times = visit.times
-        begin, end = min(times.values()), max(times.values()) + 0.5 / visit.fps
-        window = (max(0.0, begin - 0.25 / visit.fps), end)
-        packets = self._io.demux_video(visit.path, timestamp=window)
-        high, wide = visit.scaled
-        chain = [f"trim=start={window[0]}:end={window[1]}"]
-        size, first = visit.crop, visit.cuts[0]
-        alone = len(visit.cuts) == 1
-        if alone:
-            chain.append(f"select='not(mod(n,{first.numbers[1] - first.numbers[0]}))'")
-        chain.append(f"scale=w={wide}:h={high}:flags=bilinear")
-        if alone:
-            chain.append(f"crop=w={size}:h={size}:x={first.left}:y={first.top}:exact=1")
-        chain.append("format=pix_fmts=rgb24")
-        frames = self._io.decode_packets(packets, filter_desc=",".join(chain))
-        shown = np.array(frames.get_timestamps())  # converting uses the frames up
-        video = _last(self._io.to_numpy(self._io.convert_frames(frames)))
-        nearest = [int(np.abs(shown - t).argmin()) for t in times.values()]
-        clips = [video] if alone else _sliced(video[nearest], visit)
-        return [(c, self._heard(visit, cut)) for c, cut in zip(clips, visit.cuts, strict=True)]
-
-    def _heard(self, visit: Visit, cut: Cut) -> Tensor | None:
-        if cut.sound is None:
-            return None
-        window = (cut.sound, cut.sound + SOUND_SECONDS)
-        chain = self._io.get_audio_filter_desc(timestamp=window, sample_rate=SOUND_RATE, num_channels=1)
-        buffer = self._io.load_audio(visit.path, timestamp=window, filter_desc=chain)
-        return torch.from_numpy(self._io.to_numpy(buffer))
-
-
 class VideoReaderRs(Contender):
     """Scaled by the reader."""
 
@@ -245,7 +129,7 @@ class VideoReaderRs(Contender):
     def read(self, visit: Visit) -> list[Cutting]:
         high, wide = (n + n % 2 for n in visit.scaled)  # it fails where a side is odd
         reader = self._module.PyVideoReader(visit.path, threads=1, target_width=wide, target_height=high)
-        clips = _sliced(_last(reader.get_batch(visit.numbers)), visit)
+        clips = sliced(channels_first(reader.get_batch(visit.numbers)), visit)
         return [(c, None) for c in clips]
 
 
@@ -282,7 +166,7 @@ class OpenCV(Contender):
             small = cv2.resize(frame, visit.scaled[::-1], interpolation=cv2.INTER_AREA)
             found.append(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
         capture.release()
-        return [(c, None) for c in _sliced(_last(np.stack(found)), visit)]
+        return [(c, None) for c in sliced(channels_first(np.stack(found)), visit)]
 
 
 class TorchVision(Contender):
