@@ -16,6 +16,9 @@ TOLERANCE, NEARER, SLACK = 8.0, 1.5, 0.5
 """Mean absolute difference of 255 that the right frame may have, and by which factor and how much more than another."""
 
 NEAR = (-4, -3, -2, -1, 1, 2, 3, 4)
+FAR = 4.0
+"""Mean absolute difference of all pixels beyond which a scaler is named, for it does another job."""
+
 LATE = 0.002
 """Sound that is further away than this (s) is told."""
 
@@ -33,6 +36,8 @@ class Check:
     def note(self) -> str:
         """What is to be said of it, if anything."""
         words = [f"other frames in {self.other} of {self.clips} clips"] if self.other else []
+        if not self.other and self.difference > FAR:
+            words.append(f"pixels differ by {self.difference:.1f} of 255")
         if self.late is not None and abs(self.late) > LATE:
             words.append(f"sound {1000 * self.late:+.0f} ms")
         return ", ".join(words)
