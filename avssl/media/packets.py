@@ -19,7 +19,7 @@ from av.video.codeccontext import VideoCodecContext
 from avssl.media.files import Bytes, stamp_of
 from avssl.media.patience import Patience
 from avssl.media.table import Decoder
-from avssl.media.units import VOP, coded, droppable, starts_decoding, time_bits, vops
+from avssl.media.units import B_VOP, KEPT, VOP, coded, droppable, starts_decoding, time_bits, vops
 
 if TYPE_CHECKING:  # not there when running
     from av.packet import PktSideDataT
@@ -200,7 +200,8 @@ def _fill(found: dict[int, Track], container: InputContainer, path: Path, patien
 
 def _add(track: Track, packet: AnyPacket, file: Bytes) -> None:
     data = bytes(packet)
-    track.dts += [] if packet.dts is None else [packet.dts]
+    if packet.dts is not None:
+        track.dts.append(packet.dts)
     position = _position(file, packet.pos, data) if track.raw else -1
     track.steady = track.steady and not any(s.data_type in NEEDED for s in packet.iter_sidedata())
     track.keep(packet)
@@ -232,7 +233,7 @@ def _add(track: Track, packet: AnyPacket, file: Bytes) -> None:
                 shown=not packet.is_discard and not hidden,
                 skip=skip,
                 position=position + begin if position >= 0 else -1,
-                layer=droppable(data[begin:end], track.codec, header),
+                layer=droppable(data[begin:end], track.codec, header) if vop < 0 else 0 if vop == B_VOP else KEPT,
                 vop=vop if whole or begin == 0 else B_AFTER,
                 coded=not mpeg4 or coded(data[begin:end], track.time_bits),
             )
