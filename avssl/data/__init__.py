@@ -1,9 +1,12 @@
 """Items × sampler × transform → batches."""
 
 from avssl.data.choice import Data, one_way
-from avssl.data.clips import Clips, collate
+from avssl.data.clips import Clips, Reading
+from avssl.data.collate import by_shape, collate
 from avssl.data.items import Catalogue, Entry, Item, entries
 from avssl.data.loader import Loader, batches, epoch_order
+from avssl.data.processes import ReaderDied
+from avssl.data.readers import Readers
 from avssl.data.scan import Damaged, announce, catalogue
 from avssl.data.view import View
 
@@ -15,9 +18,13 @@ __all__ = [
     "Entry",
     "Item",
     "Loader",
+    "ReaderDied",
+    "Readers",
+    "Reading",
     "View",
     "announce",
     "batches",
+    "by_shape",
     "catalogue",
     "collate",
     "entries",

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from avssl.core import Sampler
-from avssl.data.clips import Clips
+from avssl.data.clips import Clips, Reading
 from avssl.data.items import Catalogue
 from avssl.data.scan import Damaged, catalogue
 from avssl.media import Decoding, measured, unpacked
@@ -43,13 +43,22 @@ class Data:
     """Take the signal away, to see that the task is then at chance:
     every clip one frozen frame, every pixel noise, or every sound that of another file."""
     workers: int = 2
-    """Threads that decode ahead of the training step; 0: none."""
+    """Threads or processes that decode ahead of the training step; 0: none. Of each rank, where there are several."""
+    reading: Reading = "auto"
+    """Whether threads or processes decode; the batches are the same. auto: processes from 4 workers on, if there are
+    as many cores."""
+    repeats: int = 1
+    """Examples that each visit of an item gives, drawn one by one, decoded in one pass, and in the same batch (Hoffer
+    et al., CVPR 2020). A batch still has `batch_size` examples, of so many times fewer items; an epoch still visits
+    every item once, and so has as many times more steps. To a contrastive task they are clips of one item."""
     decoding: Decoding = field(default_factory=Decoding)
     """What decodes the films, and where their frames come."""
     toybox: Toybox = field(default_factory=Toybox)
     """The toybox to make, where no root is given."""
 
     def __post_init__(self) -> None:
+        if self.workers < 0 or self.repeats < 1:
+            raise ValueError(f"data: workers {self.workers} must be ≥ 0, and repeats {self.repeats} ≥ 1")
         if both := sorted(set(self.splits) & set(self.held_out)):
             raise ValueError(
                 f"data: splits and held_out share {both}, and what is held out is never trained on: take it out of one"
@@ -107,7 +116,7 @@ class Data:
         def of(splits: tuple[str, ...]) -> Clips:
             items = everything.where(split=splits).items
             clips = Clips.of(items, sampler, transform, workers=self.workers, damaged=self.damaged)
-            return replace(clips, decoding=self._decoding)
+            return replace(clips, decoding=self._decoding, reading=self.reading)
 
         if not everything.where(split=self.splits).items:
             there = sorted({repr(i.split) for i in everything})
@@ -116,7 +125,7 @@ class Data:
                 "--data.splits"
             )
         held_out = of(self.held_out) if everything.where(split=self.held_out).items else None
-        return replace(of(self.splits), held_out=held_out, rejected=everything.rejected)
+        return replace(of(self.splits), held_out=held_out, rejected=everything.rejected, repeats=self.repeats)
 
 
 def one_way() -> Data:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from avssl.core import Clip, Example, MediaError, MediaInfo, Plan, Rng, Sampler, Span, generator
+from avssl.core import Example, MediaError, MediaInfo, Plan, Rng, Sampler, generator
 from avssl.data.items import Item
 from avssl.data.scan import Damaged
-from avssl.media import Decoding, open_media, unpacked
+from avssl.data.visit import Cutter, Visit
+from avssl.media import Decoding
 from avssl.transforms import Transform
 
-__all__ = ["Clips", "collate"]
+__all__ = ["Clips", "Reading"]
 
 _LEFT_OUT = "it is left out: the sampler never loops or swaps files"
 _STOPS = "it stops the run, as damaged = stop asks; skip would leave it out"
+
+
+Reading = Literal["auto", "threads", "processes"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,11 @@ class Clips:
     seed: int = 0
     unfit: tuple[MediaError, ...] = ()
     workers: int = 2
-    """Threads that decode ahead of whoever iterates; 0: none."""
+    """Threads or processes that decode ahead of whoever iterates; 0: none."""
+    reading: Reading = "threads"
+    """Whether they are threads or processes (`avssl.data.readers`)."""
+    repeats: int = 1
+    """Examples that one visit gives, drawn one by one and decoded in one pass."""
     damaged: Damaged = "stop"
     """Whether a file that turns out damaged stops the run, or is named, counted and left out of its batch."""
     held_out: Clips | None = None
@@ -79,7 +86,7 @@ class Clips:
             example = f"; of the others, the first says: {unfit[0]}" if unfit else ""
             what = f"{len(fit)} of {len(items)} files can be cut as {sampler}"
             raise MediaError(items[0].path.parent, what, f"change the sampler's knobs or the data{example}")
-        return Clips(fit, sampler, transform, seed, unfit, workers, damaged or "stop")
+        return Clips(fit, sampler, transform, seed, unfit, workers, damaged=damaged or "stop")
 
     def __len__(self) -> int:
         return len(self.items)
@@ -90,50 +97,67 @@ class Clips:
         told = ((i.index, i.path.name, i.start, i.info.duration, i.info.frames) for i in self.items)
         return hashlib.sha256(repr(tuple(told)).encode(errors="surrogateescape")).hexdigest()[:16]
 
-    def plan(self, position: int, epoch: int = 0) -> tuple[Plan, tuple[Item, ...]]:
-        """Every choice for one visit of an item, and the files it cuts from; no I/O."""
-        item = self.items[position]
-        rng = generator(self.seed, epoch, item.index)
-        sampler = self.sampler.at(epoch)
-        others = self._others(position, sampler.others, rng)
-        info = replace(item.info, others=tuple(o.info for o in others))
-        plan = sampler(info, rng)
-        if self.transform is not None:
-            plan = self.transform.draw(plan, info, rng)
-        return plan, (item, *others)
+    def plan(self, position: int, epoch: int = 0, repeat: int = 0) -> tuple[Plan, tuple[Item, ...]]:
+        """Every choice for one example of a visit, and the files it cuts from; no I/O."""
+        files, rng = self._drawn(position, epoch, repeat)
+        return self.cutter.plan(files, epoch, rng), files
 
     def example(self, position: int, epoch: int = 0) -> Example:
-        """One visit of an item, decoded; its transform is drawn but not yet applied to the pixels.
+        """The first example of a visit, decoded; its transform is drawn but not yet applied to the pixels.
 
         Raises:
             MediaError: a file of the visit is damaged.
         """
-        plan, files = self.plan(position, epoch)
-        starts = [f.start for f in files]
-        clips = _read([s.shifted(starts) for s in plan.spans], files, self.decoding)
-        index = torch.tensor(files[0].index)
-        return Example(clips=clips, labels=_labels(plan), parameters=_parameters(plan), index=index)
+        files, rng = self._drawn(position, epoch, 0)
+        return self.cutter.visited(Visit(epoch, (files,), (rng,))).examples[0]
+
+    @property
+    def cutter(self) -> Cutter:
+        """How the examples of every visit are cut."""
+        return Cutter(self.sampler, self.transform, self.decoding)
+
+    def visit(self, position: int, epoch: int = 0) -> Visit:
+        """One visit of an item, for `cutter` to make `repeats` examples of."""
+        drawn = [self._drawn(position, epoch, r) for r in range(self.repeats)]
+        return Visit(epoch, tuple(files for files, _ in drawn), tuple(rng for _, rng in drawn))
+
+    def _drawn(self, position: int, epoch: int, repeat: int) -> tuple[tuple[Item, ...], Rng]:
+        """The files of an example, and the generator for all its further choices."""
+        item = self.items[position]
+        # the first is the same however many there are
+        rng = generator(self.seed, epoch, item.index, *((repeat,) if repeat else ()))
+        return (item, *self._others(position, self.sampler.at(epoch).others, rng)), rng
 
     def _others(self, position: int, count: int, rng: Rng) -> tuple[Item, ...]:
         """Further files, all different, of other groups than this one's where there are any."""
-        own = self.items[position]
-        elsewhere = self._positions_outside(own.group) if own.group else None
+        if not count:
+            return ()
+        inside = self._inside.get(self.items[position].group)
+        elsewhere = 0 if inside is None else len(self.items) - len(inside)
         drawn: list[int] = []
         while len(drawn) < count:
-            if elsewhere is not None and len(elsewhere) >= count:
-                other = int(elsewhere[rng.integers(len(elsewhere))])
+            if inside is not None and elsewhere >= count:
+                nth = int(rng.integers(elsewhere))
+                other = nth + bisect_right(inside, nth)
             else:
                 other = (position + int(rng.integers(1, len(self.items)))) % len(self.items)
             if other not in drawn:
                 drawn.append(other)
         return tuple(self.items[i] for i in drawn)
 
-    def _positions_outside(self, group: str) -> np.ndarray:
-        groups: np.ndarray | None = self.__dict__.get("_groups")
-        if groups is None:  # made once: an epoch asks for it as often as there are items
-            groups = np.array([i.group for i in self.items])
-            object.__setattr__(self, "_groups", groups)
-        return np.flatnonzero(groups != group)
+    @cached_property
+    def _inside(self) -> Mapping[str, Sequence[int]]:
+        """For each group: how many items of other groups come before each of its items, which are in order.
+
+        With that, the n-th item outside a group is found without looking at all: it has as many items of the group
+        before it as have at most n others before them.
+        """
+        inside: dict[str, list[int]] = {}
+        for position, item in enumerate(self.items):
+            if item.group:
+                before = inside.setdefault(item.group, [])
+                before.append(position - len(before))
+        return inside
 
 
 _Shape = tuple[tuple[int, int], ...]
@@ -175,80 +199,3 @@ def _odd(shape: _Shape, usual: _Shape) -> str:
         f"would give {words(shape)}, most files here {words(usual)}, and the two make no batch: ask for --frames "
         f"{frames}, which both can give, or leave the file out"
     )
-
-
-def _read(spans: Sequence[Span], files: Sequence[Item], decoding: Decoding) -> tuple[Clip, ...]:
-    """Each file of the visit is opened once, and gives all that is wanted of it in one pass."""
-    wanted: dict[int, list[tuple[int, Span]]] = {}
-    for s, span in enumerate(spans):
-        pictures, sounds = span.files
-        if pictures == sounds or span.sound is None or not span.times:
-            wanted.setdefault(pictures if span.times else sounds, []).append((s, span))
-        else:  # the sound lies in another file than the frames
-            wanted.setdefault(pictures, []).append((s, replace(span, sound=None)))
-            wanted.setdefault(sounds, []).append((s, replace(span, times=(), boxes=())))
-    parts: list[dict[str, Tensor | None]] = [{} for _ in spans]
-    for k, jobs in wanted.items():
-        told = files[k].table
-        table = None if told is None else unpacked(told)
-        with open_media(files[k].path, table, backend=decoding.backend_for(table), device=decoding.device) as media:
-            for (s, _), clip in zip(jobs, media.read([span for _, span in jobs]), strict=True):
-                if clip.video is not None:
-                    parts[s] |= {"video": clip.video, "times": clip.times}
-                if clip.audio is not None:
-                    parts[s] |= {"audio": clip.audio, "valid": clip.valid}
-    return tuple(Clip(**p) for p in parts)
-
-
-def _labels(plan: Plan) -> dict[str, Tensor]:
-    return {k: torch.tensor(v) for k, v in plan.labels.items()}
-
-
-def _parameters(plan: Plan) -> dict[str, Tensor]:
-    def tensor(x: np.ndarray) -> Tensor:
-        return torch.from_numpy(x.astype(np.float32) if x.dtype == np.float64 else x.copy())
-
-    return {k: tensor(v) for k, v in plan.parameters.items()}
-
-
-def collate(examples: Sequence[Example]) -> Example:
-    """A batch of examples: the same thing with a leading B.
-
-    Raises:
-        ValueError: the clips of the examples differ in shape; the message names shapes and remedy.
-    """
-    first = examples[0]
-
-    def clip(s: int) -> Clip:
-        clips = [e.clips[s] for e in examples]
-        return Clip(
-            video=_stack(f"video of clip {s}", [c.video for c in clips]),
-            audio=_stack(f"audio of clip {s}", [c.audio for c in clips]),
-            times=_stack(f"times of clip {s}", [c.times for c in clips]),
-            valid=_stack(f"valid of clip {s}", [c.valid for c in clips]),
-        )
-
-    def stack_all(name: str, tensors: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        stacked = {k: _stack(f"{name} {k!r}", [t[k] for t in tensors]) for k in tensors[0]}
-        return {k: v for k, v in stacked.items() if v is not None}
-
-    return Example(
-        clips=tuple(clip(s) for s in range(len(first.clips))),
-        labels=stack_all("label", [e.labels for e in examples]),
-        parameters=stack_all("parameter", [e.parameters for e in examples]),
-        index=torch.stack([e.index for e in examples]),
-    )
-
-
-def _stack(what: str, tensors: Sequence[Tensor | None]) -> Tensor | None:
-    there = [t for t in tensors if t is not None]
-    if not there:
-        return None
-    shapes = {tuple(t.shape) for t in there}
-    if len(there) < len(tensors) or len(shapes) > 1:
-        missing = ", and some examples have none" if len(there) < len(tensors) else ""
-        raise ValueError(
-            f"{what}: examples of shapes {sorted(shapes)}{missing} do not make one batch; give the transform a crop "
-            "of fixed size, and the data set files of one kind"
-        )
-    return torch.stack(there)

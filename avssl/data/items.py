@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from avssl.core import MediaError, MediaInfo
+from avssl.data.tables import Place, at_place, place_of
 from avssl.media import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
 
 __all__ = ["Catalogue", "Entry", "Item", "entries"]
@@ -44,8 +45,15 @@ class Item(Entry):
     table: memoryview | bytes | None = field(default=None, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What goes to another process: a copy of what is mapped."""
-        return self.__dict__ | {"table": None if self.table is None else bytes(self.table)}
+        """What goes to another process: where its table is mapped from, or, of one that is not mapped, a copy."""
+        if self.table is None:
+            return self.__dict__
+        return self.__dict__ | {"table": place_of(self.table) or bytes(self.table)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What has come from another process; a table whose file was replaced meanwhile is made at every visit."""
+        table = state["table"]
+        self.__dict__.update(state, table=at_place(table) if isinstance(table, Place) else table)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,20 +1,26 @@
-"""From clips to batches on a device: in a repeatable order, decoded by threads ahead of the trainer."""
+"""From clips to batches on a device: in a repeatable order, read and put together ahead of the trainer."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from itertools import cycle, islice
+from itertools import chain, cycle, islice
+from typing import Any
 
 import torch
 
 from avssl.core import Example, MediaError, generator
-from avssl.data.clips import Clips, collate
+from avssl.data.clips import Clips
+from avssl.data.collate import collate
+from avssl.data.readers import Readers
 from avssl.data.scan import forgotten
+from avssl.data.upload import Upload
+from avssl.data.visit import Visited
+from avssl.media import Spent
 
 __all__ = ["Loader", "batches", "epoch_order"]
 
@@ -26,16 +32,22 @@ def epoch_order(items: int, *, seed: int, epoch: int) -> list[int]:
 
 @dataclass
 class Loader:
-    """Batches of the given positions, in that order, whatever thread finishes first.
+    """Batches of the given positions, in that order, whoever finishes first.
 
-    Each element of `batches` is one batch: positions in `clips`. Threads decode (the codecs free the interpreter
-    lock) at most `ahead` examples before they are asked for. A damaged file raises `MediaError`, or, where
-    `clips.damaged` is "skip", is left out of its batch and noted in `skipped`; a batch of nothing else is left out too.
-    `waited` adds up the seconds that whoever iterates had to wait.
+    Each element of `batches` is one batch: positions in `clips`, each of which gives `clips.repeats` examples of it.
+    At most `ahead` examples are read before they are asked for, by `readers`, or, where none are given, by
+    `clips.workers` threads or processes (`clips.reading`) that end with the iteration. One further thread puts together
+    the batch that comes next, and sends it to the device, while the one before is worked on. A damaged file raises
+    `MediaError`, or, where `clips.damaged` is "skip", is left out of its batch and noted in `skipped`; a batch of
+    nothing else is left out too.
+
+    `waited` adds up the seconds that whoever iterates had to wait, `transformed` those of the transform (on CUDA, only
+    until its work is queued there), and `spent` those of all who read, for the batches given so far.
 
     Raises:
         MediaError: when iterating, a file is damaged and `clips.damaged` is "stop", or nothing is left of all batches,
             or of one that is to keep its size.
+        ReaderDied: when iterating, a process that reads has been ended.
     """
 
     clips: Clips
@@ -45,7 +57,10 @@ class Loader:
     ahead: int = 64
     keep_size: bool = False
     """Whether examples of the batch are repeated in the places of damaged files, as ranks need that gather theirs."""
+    readers: Readers | None = None
     waited: float = 0.0
+    transformed: float = 0.0
+    spent: Spent = field(default_factory=Spent)
     skipped: list[MediaError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -59,72 +74,113 @@ class Loader:
         given = 0
         last: MediaError | None = None
         with ExitStack() as stack:
-            examples = self._examples(stack)
-            for positions in self.batches:
+            readers = self.readers or stack.enter_context(Readers.of(self.clips))
+            upload = Upload(self.device)
+            made = self._made(readers, upload, stack)
+            while True:
                 since = time.perf_counter()
-                visits = [next(examples) for _ in positions]
-                found = [v for v in visits if isinstance(v, Example)]
-                damaged = [v for v in visits if isinstance(v, MediaError)]
-                self.skipped += damaged  # noted when its batch is due, however far ahead it was read
-                last = damaged[-1] if damaged else last
-                if last and not found and self.keep_size:
-                    raise _nothing_left(last, f"its batch of {len(positions)}")
-                if not found:
+                found = next(made, None)
+                if found is None:
+                    break
+                readers.check()  # whatever is still to come, nobody is to train on without knowing
+                self.skipped += found.damaged  # noted when its batch is due, however far ahead it was read
+                self.spent.add(found.spent)
+                last = found.damaged[-1] if found.damaged else last
+                if found.batch is None:
+                    if self.keep_size and last is not None:
+                        raise _nothing_left(last, f"its batch of {found.size}")
                     continue
-                if self.keep_size:
-                    found = list(islice(cycle(found), len(positions)))
-                batch = collate(found)
-                if torch.device(self.device).type == "cuda":
-                    batch = _pinned(batch)
-                batch = batch.to(self.device, non_blocking=True)
+                batch, given = upload.receive(found.batch, found.sent), given + 1
+                del found
                 self.waited += time.perf_counter() - since
-                given += 1
-                yield batch if self.clips.transform is None else self.clips.transform.apply(batch)
+                yield self._transformed(batch)
         if last and not given:
             raise _nothing_left(last, f"all {len(self.batches)} batches")
 
-    def _examples(self, stack: ExitStack) -> Iterator[Example | MediaError]:
-        positions = [p for b in self.batches for p in b]
-        if self.clips.workers == 0:
-            yield from (self._example(p) for p in positions)
+    def _transformed(self, batch: Example) -> Example:
+        if self.clips.transform is None:
+            return batch
+        since = time.perf_counter()
+        try:
+            return self.clips.transform.apply(batch)
+        finally:
+            self.transformed += time.perf_counter() - since
+
+    def _made(self, readers: Readers, upload: Upload, stack: ExitStack) -> Iterator[_Made]:
+        """The batches in order, each made while the one before is worked on; without workers, when it is asked for."""
+        if not readers.at_once:
+            here = (self._visited(p, readers) for p in chain.from_iterable(self.batches))
+            yield from (self._batch(positions, here, upload) for positions in self.batches)
             return
         # torch gives a thread that has not computed yet the number that was set last, by whichever thread: ours is to
         # have its own before the readers set theirs
         torch.get_num_threads()
         # a thread that decodes gains nothing from threads of its own, and loses much where the processor is busy
-        pool = ThreadPoolExecutor(self.clips.workers, "avssl-read", torch.set_num_threads, (1,))
-        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        pending: deque[Future[Example | MediaError]] = deque()
-        upcoming = iter(positions)
-        for _ in positions:
-            while len(pending) < self.ahead and (p := next(upcoming, None)) is not None:
-                pending.append(pool.submit(self._example, p))
+        alone: dict[str, Any] = {"initializer": torch.set_num_threads, "initargs": (1,)}
+        makes = ThreadPoolExecutor(1, "avssl-batch", **alone)
+        stack.callback(makes.shutdown, wait=True, cancel_futures=True)
+        reads = ThreadPoolExecutor(readers.at_once, "avssl-read", **alone)
+        stack.callback(reads.shutdown, wait=True, cancel_futures=True)
+        if self.readers is None:
+            stack.callback(readers.stop)  # first of all, so that no thread has to wait for a process
+        visits = self._ahead(readers, reads)
+        coming = makes.submit(self._batch, self.batches[0], visits, upload) if self.batches else None
+        for positions in (*self.batches[1:], None):
+            if coming is None:
+                return
+            made = coming.result()
+            coming = makes.submit(self._batch, positions, visits, upload) if positions is not None else None
+            yield made
+            del made
+
+    def _ahead(self, readers: Readers, reads: ThreadPoolExecutor) -> Iterator[Visited | MediaError]:
+        """The visits in order, some of them read ahead."""
+        window = max(1, self.ahead // self.clips.repeats)
+        pending: deque[Future[Visited | MediaError]] = deque()
+        upcoming = chain.from_iterable(self.batches)
+        for _ in range(sum(map(len, self.batches))):
+            while len(pending) < window and (p := next(upcoming, None)) is not None:
+                pending.append(reads.submit(self._visited, p, readers))
             yield pending.popleft().result()
 
-    def _example(self, position: int) -> Example | MediaError:
+    def _visited(self, position: int, readers: Readers) -> Visited | MediaError:
         try:
-            return self.clips.example(position, self.epoch)
+            return readers.read(self.clips.visit(position, self.epoch), self.clips.cutter)
         except MediaError as e:
             if self.clips.damaged == "stop":
                 raise
             return forgotten(e)
 
+    def _batch(self, positions: Sequence[int], visits: Iterator[Visited | MediaError], upload: Upload) -> _Made:
+        size = len(positions) * self.clips.repeats
+        examples: list[Example] = []
+        damaged, spent = [], Spent()
+        for visit in islice(visits, len(positions)):
+            if isinstance(visit, MediaError):
+                damaged.append(visit)
+            else:
+                examples += visit.examples
+                spent.add(visit.spent)
+        if not examples:
+            return _Made(None, None, damaged, spent, size)
+        kept: Iterable[Example] = islice(cycle(examples), size) if self.keep_size else examples
+        return _Made(*upload.send(collate(list(kept))), damaged, spent, size)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A batch on its way to the device, and what was found when it was made; of damaged files alone there is none."""
+
+    batch: Example | None
+    sent: torch.cuda.Event | None
+    damaged: list[MediaError]
+    spent: Spent
+    size: int
+
 
 def _nothing_left(last: MediaError, of: str) -> MediaError:
     what = f"{last.what}; so are all the files of {of}"
     return MediaError(last.path, what, f"{last.remedy}, or take larger batches")
-
-
-def _pinned(batch: Example) -> Example:
-    """The same batch in page-locked memory, from where the device copies it while the processor goes on."""
-
-    def pin(x: torch.Tensor | None) -> torch.Tensor | None:
-        return x if x is None or x.is_cuda else x.pin_memory()  # what was decoded on the device stays there
-
-    clips = tuple(
-        type(c)(video=pin(c.video), audio=pin(c.audio), times=pin(c.times), valid=pin(c.valid)) for c in batch.clips
-    )
-    return Example(clips=clips, labels=batch.labels, parameters=batch.parameters, index=batch.index)
 
 
 def batches(
@@ -133,6 +189,7 @@ def batches(
     """All items once, in their own order, the last batch perhaps smaller: the pass of an evaluation."""
     if workers is not None:
         clips = replace(clips, workers=workers)
+    clips = replace(clips, repeats=1)
     positions = range(len(clips))
     chunks = [positions[i : i + batch_size] for i in range(0, len(clips), batch_size)]
     return Loader(clips, chunks, epoch=epoch, device=device, ahead=2 * batch_size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -179,11 +179,19 @@ def _look_into(paths: list[Path], *, workers: int) -> Iterator[_Looked]:
         return path, (table.stamp, _Found(table.info, memoryview(packed(table))))
 
     pool = ThreadPoolExecutor(max_workers=max(1, workers))
+
+    def found() -> Iterator[_Looked]:
+        running: set[Future[_Looked]] = set()
+        for path in paths:  # a few at a time: a future keeps what was found in its file as long as itself
+            running.add(pool.submit(one, path))
+            if len(running) >= 4 * max(1, workers):
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (f.result() for f in done)
+        yield from (f.result() for f in running)
+
     try:
-        futures = [pool.submit(one, p) for p in paths]
         console = Console(stderr=True)
-        for f in track(as_completed(futures), "Scanning media", total=len(futures), console=console, transient=True):
-            yield f.result()
+        yield from track(found(), "Scanning media", total=len(paths), console=console, transient=True)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

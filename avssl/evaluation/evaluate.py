@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from avssl.core import MediaError
-from avssl.data import Clips, Damaged, Item, View
+from avssl.data import Clips, Damaged, Item, Reading, View
 from avssl.encoders import Encoder, reinitialised
 from avssl.evaluation.answers import Answers, Labelled, confusion, pooled, to_scores
 from avssl.evaluation.baselines import naive
@@ -54,7 +54,9 @@ class Evaluation:
     batch_size: int = 32
     """Items that go through the encoder at once."""
     workers: int = 2
-    """Threads that decode."""
+    """Threads or processes that decode."""
+    reading: Reading = "auto"
+    """Whether threads or processes decode; auto: processes from 4 workers on, if there are as many cores."""
 
     def __post_init__(self) -> None:
         if self.clips < 1 or not self.label or not self.probe_seeds:
@@ -132,6 +134,7 @@ def evaluate(
         modality = encoder.modality
         sampler, transform = view.evaluation(choice.clips, modality=modality)
         clips = Clips.of(items, sampler, transform, workers=choice.workers, damaged=choice.damaged)
+        clips = replace(clips, reading=choice.reading)
         labels = [_prepare(clips.items, name, choice.split) for name in choice.label]
         found = _features(encoder.to(device), clips, modality, view, choice, device, progress)
         skipped = found[PRETRAINED, 0].skipped

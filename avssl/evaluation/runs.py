@@ -125,7 +125,12 @@ def transfer(run: Run, encoders: Mapping[str, Encoder], data: Data, view: View) 
     try:
         split = _split(everything)
         choice = Evaluation(
-            label=tuple(names), split=split, workers=data.workers, probe_seeds=(run.train.seed,), damaged=data.damaged
+            label=tuple(names),
+            split=split,
+            workers=data.workers,
+            reading=data.reading,
+            probe_seeds=(run.train.seed,),
+            damaged=data.damaged,
         )
         findings = evaluate(encoders, everything.items, view=view, choice=choice, device=run.device)
     except Unscorable as e:

@@ -7,6 +7,7 @@ from avssl.media.kinds import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
 from avssl.media.measure import Kind, Measured, Timing, kind_of, measured, timings
 from avssl.media.packets import Coding
 from avssl.media.reader import look, open_media, probe
+from avssl.media.spent import Spent
 from avssl.media.table import DECODERS, FileTable, packed, unpacked
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Kind",
     "Measured",
     "Media",
+    "Spent",
     "Stamp",
     "Timing",
     "device_of",

@@ -83,7 +83,7 @@ class Animation(Media):
 
     def _shots(self, shots: Sequence[Shot]) -> list[Tensor]:
         wanted = {number for shot in shots for number in shot.numbers}
-        return placed(self.path, _decoded(self.path, self._data, wanted), shots, Turn())
+        return placed(self.path, _decoded(self.path, self._data, wanted), shots, Turn(), self.spent)
 
     def _sounds(self, wanted: Sequence[Sound]) -> list[tuple[Tensor, int]]:
         return []

@@ -6,6 +6,7 @@ A backend is a subclass: it turns shots – numbers of frames, crops and a size 
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from avssl.core import Box, Clip, MediaError, MediaInfo, Sound, Span
 from avssl.media.files import refusing
+from avssl.media.spent import Spent
 
 __all__ = ["Crop", "Media", "Shot", "pixels"]
 
@@ -69,6 +71,8 @@ class Media(ABC):
     def __init__(self, path: Path, device: torch.device) -> None:
         self.path = path
         self.device = device
+        self.spent = Spent()
+        """How long reading has taken, summed over the reads of this file; backends tell what of it is conversion."""
         self._process = os.getpid()
         self._open = True
 
@@ -116,9 +120,13 @@ class Media(ABC):
             if span.sound is not None and not self._has_sound:
                 raise MediaError(self.path, "there is no sound in it", "ask for frames only or leave the file out")
         with refusing(self.path, "reading it"):
+            since, before = time.perf_counter(), self.spent.convert
             films = self._films(spans)
+            told = time.perf_counter()
+            self.spent.decode += told - since - (self.spent.convert - before)
             stretches = [s.sound for s in spans if s.sound is not None]
             sounds = iter(self._sounds(stretches) if stretches else [])
+            self.spent.sound += time.perf_counter() - told
         clips = []
         for film, span in zip(films, spans, strict=True):
             video, times = film if film is not None else (None, None)

@@ -54,7 +54,7 @@ class PyavFilm(Film):
 
     def _shots(self, shots: Sequence[Shot]) -> list[Tensor]:
         frames = decode(self.path, self._picture, self._table.stamp, numbers_of(shots))
-        return placed(self.path, frames, shots, self._picture.turn)
+        return placed(self.path, frames, shots, self._picture.turn, self.spent)
 
 
 def numbers_of(shots: Sequence[Shot]) -> list[int]:

@@ -85,7 +85,7 @@ class DecordFilm(Film):
             (n, VideoFrame.from_ndarray(np.ascontiguousarray(f), format="rgb24"))
             for n, f in zip(numbers, found, strict=True)
         )
-        return placed(self.path, frames, shots, self._picture.turn)
+        return placed(self.path, frames, shots, self._picture.turn, self.spent)
 
 
 def _said(error: Exception) -> str:

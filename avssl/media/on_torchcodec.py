@@ -7,6 +7,7 @@ decoders, which are costly to make, torchcodec keeps itself, at most 20 for each
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -136,6 +137,7 @@ class TorchcodecFilm(Film):
 
     def _place(self, films: dict[int, Tensor], shots: Sequence[Shot], ready: dict[int, Planes]) -> None:
         """Put the frames that are ready into the clips that show them."""
+        since = time.perf_counter()
         turn = self._picture.turn
         for s, shot in enumerate(shots):
             places = [t for t, number in enumerate(shot.numbers) if number in ready]
@@ -152,6 +154,7 @@ class TorchcodecFilm(Film):
                     films[s] = found.contiguous()
                 else:
                     film[places] = found
+        self.spent.convert += time.perf_counter() - since
 
     def _decoded(self, table: PictureTable, numbers: np.ndarray) -> Iterator[tuple[int, Planes]]:
         number = dict(zip(table.rows[numbers].tolist(), numbers.tolist(), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from avssl.media.clips import Crop, Shot
 from avssl.media.convert import Converter
+from avssl.media.spent import Spent
 from avssl.media.turn import Turn
 
 __all__ = ["placed"]
@@ -20,7 +22,9 @@ __all__ = ["placed"]
 CPU = torch.device("cpu")
 
 
-def placed(path: Path, frames: Iterable[tuple[int, VideoFrame]], shots: Sequence[Shot], turn: Turn) -> list[Tensor]:
+def placed(
+    path: Path, frames: Iterable[tuple[int, VideoFrame]], shots: Sequence[Shot], turn: Turn, spent: Spent
+) -> list[Tensor]:
     """The clips of some shots; each frame is converted straight into its places as it comes, with its number.
 
     Raises:
@@ -33,8 +37,10 @@ def placed(path: Path, frames: Iterable[tuple[int, VideoFrame]], shots: Sequence
             uses.setdefault(number, []).append((film, t))
     with closing(Converter()) as converter:
         for number, frame in frames:
+            since = time.perf_counter()
             for film, t in uses[number]:
                 film.put(t, frame, converter)
+            spent.convert += time.perf_counter() - since
     return [film.clip for film in films]
 
 

@@ -121,7 +121,7 @@ class _Picture(Media):
         return np.zeros(len(times), np.int64), np.zeros(len(times))
 
     def _shots(self, shots: Sequence[Shot]) -> list[Tensor]:
-        return placed(self.path, [(0, self._frame)], shots, Turn())
+        return placed(self.path, [(0, self._frame)], shots, Turn(), self.spent)
 
     def _sounds(self, wanted: Sequence[Sound]) -> list[tuple[Tensor, int]]:
         return []

@@ -20,6 +20,10 @@ from avssl.report.words import brief, duration, flatten, number, seconds
 
 __all__ = ["write_report"]
 
+_TIMED = {
+    "time of training": ("step", "transform", "waiting"),
+    "time of reading": ("decode", "convert", "sound", "other_reading"),
+}
 _MOST_SKIPPED = 100  # files listed one by one; a page that lists a million is not read
 
 
@@ -100,6 +104,10 @@ def _facts(files: RunFiles, about: dict[str, Any]) -> list[tuple[str, str, bool]
         facts.append(("metrics last written", time.strftime("%Y-%m-%d %H:%M", written), False))
     if files.metrics.seconds is not None:
         facts.append(("trained for", duration(files.metrics.seconds), False))
+    for what, names in _TIMED.items():
+        if shares := files.metrics.spent(*names):
+            parts = " · ".join(f"{n.replace('_', ' ')} {100 * share:.0f} %" for n, share in shares.items())
+            facts.append((what, parts, False))
     if about.get("hardware"):
         facts.append(("hardware", brief(about["hardware"], 200), False))
     versions = [f"{k} {about[k]}" for k in ("avssl", "torch", "python") if about.get(k)]

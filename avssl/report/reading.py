@@ -54,6 +54,7 @@ class Metrics:
     steps: tuple[Record, ...] = ()
     probes: tuple[Record, ...] = ()
     events: tuple[Record, ...] = ()
+    times: tuple[Record, ...] = ()
     damaged: int = 0
 
     def curve(self, name: str) -> tuple[Array, Array]:
@@ -66,6 +67,12 @@ class Metrics:
         """The scalars that the training steps carry, in the order in which they first appear."""
         names = dict.fromkeys(k for r in self.steps for k, v in r.items() if _is_number(v))
         return tuple(n for n in names if n not in {"step", "epoch", "seconds"})
+
+    def spent(self, *names: str) -> dict[str, float]:
+        """The shares that some of what was timed has of all of them together; {} if nothing was timed."""
+        sums = {n: sum(float(r[k]) for r in self.times if _is_number(r.get(k := f"{n}_seconds"))) for n in names}
+        whole = sum(sums.values())
+        return {n: s / whole for n, s in sums.items()} if whole > 0 else {}
 
     @property
     def seconds(self) -> float | None:
@@ -217,6 +224,7 @@ def _metrics(path: Path, problems: list[str]) -> Metrics:
     steps: dict[int, Record] = {}
     probes: dict[tuple[str, int], Record] = {}
     events: list[Record] = []
+    times: list[Record] = []
     damaged = 0
     for line in filter(str.strip, lines):
         try:
@@ -228,6 +236,8 @@ def _metrics(path: Path, problems: list[str]) -> Metrics:
             elif kind == "probe":
                 float(record["value"])
                 probes[str(record["name"]), int(record["step"])] = record
+            elif kind == "time":
+                times.append(record)
             else:
                 events.append(record)
         except (ValueError, KeyError, TypeError):
@@ -235,7 +245,13 @@ def _metrics(path: Path, problems: list[str]) -> Metrics:
     if damaged:
         what = "1 line is" if damaged == 1 else f"{damaged} lines are"
         problems.append(f"metrics.jsonl: {what} damaged and left out (a run that was killed leaves one at the end)")
-    return Metrics(steps=tuple(steps.values()), probes=tuple(probes.values()), events=tuple(events), damaged=damaged)
+    return Metrics(
+        steps=tuple(steps.values()),
+        probes=tuple(probes.values()),
+        events=tuple(events),
+        times=tuple(times),
+        damaged=damaged,
+    )
 
 
 def _checked_scores(found: Record, problems: list[str]) -> Record:

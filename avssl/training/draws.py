@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = ["write_draws"]
 
 def write_draws(folder: Path, clips: Clips, *, count: int = 8) -> None:
     """Write the first examples of the first epoch, transformed, as `draws.json` and `draws/*.npz`."""
+    clips = replace(clips, reading="threads", repeats=1)  # so few are read before any process has started
     positions = epoch_order(len(clips), seed=clips.seed, epoch=0)[:count]
     loader = Loader(clips, [[p] for p in positions])  # of damaged files, which the policy skips, there is no draw
     (folder / "draws").mkdir(exist_ok=True)

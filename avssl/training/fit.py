@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from avssl.core import Example, MediaError, generator
-from avssl.data import Clips, Loader, announce, epoch_order
+from avssl.data import Clips, Loader, Readers, announce, epoch_order
 from avssl.encoders import Encoder, save_encoder
 from avssl.tasks import Task
 from avssl.training.beginning import compare_items, encoder_file, take_over
@@ -44,7 +44,8 @@ def fit(
 
     Raises:
         MediaError: a file is damaged and `clips.damaged` is "stop".
-        ValueError: there are fewer items than a batch has examples.
+        ReaderDied: a process that reads has been ended.
+        ValueError: there are fewer items than fill a batch.
         FloatingPointError: the loss is not finite.
     """
     clips = replace(clips, seed=run.train.seed)
@@ -72,11 +73,11 @@ class _Loop:
     def __init__(self, run: Run, task: Task, clips: Clips) -> None:
         train = run.train
         self.run, self.train_as, self.task, self.clips = run, train, task, clips
-        self.steps_per_epoch = len(clips) // train.batch_size
+        self.steps_per_epoch = len(clips) * clips.repeats // train.batch_size
         if train.epochs and not self.steps_per_epoch:
             raise ValueError(
                 f"{len(clips)} items do not fill one batch of {train.batch_size}: choose --train.batch-size "
-                f"{len(clips)} or less, or give more data"
+                f"{len(clips) * clips.repeats} or less, or give more data"
             )
         share = run.ranks.world * train.accumulate
         if train.batch_size % share:
@@ -85,6 +86,11 @@ class _Loop:
                 "micro-batches"
             )
         self.micro = train.batch_size // share
+        if self.micro % clips.repeats:
+            raise ValueError(
+                f"batches of {self.micro} (batch_size {train.batch_size} in {share} parts) are not a multiple of the "
+                f"{clips.repeats} examples of a visit: choose --train.batch-size or --data.repeats so that they are"
+            )
         self.optimiser = optimiser(task, train)
         self.step = restore(run, task, self.optimiser) if train.resume else 0
         if self.step == 0:
@@ -118,7 +124,11 @@ class _Loop:
             what = f"{len(unfit)} of {len(unfit) + len(self.clips)} files cannot be cut and are left out"
             announce(f"{what} (all are named in {self.run.metrics}):", unfit, most=10)
         try:
-            with TrainingProgress(steps=total, done=self.step, shown=self.run.ranks.first) as self.progress:
+            with (
+                TrainingProgress(steps=total, done=self.step, shown=self.run.ranks.first) as self.progress,
+                # for the whole run, since processes take a while to start
+                Readers.of(self.clips if self.step < total else replace(self.clips, workers=0)) as self.readers,
+            ):
                 if train.probe_every and total and self.step == 0:
                     self._probe(probes, epoch=0)
                 while self.step < total:
@@ -140,19 +150,25 @@ class _Loop:
             epoch=epoch,
             device=self.run.device,
             ahead=max(64, 2 * self.micro),
+            readers=self.readers,
             keep_size=True,  # a smaller batch on one rank would fail where the ranks gather their embeddings
         )
         self.forward.train()
         with closing(iter(loader)) as batches:  # also when training stops half way, as threads read ahead
-            self._steps(epoch, first, loader, batches)
+            seconds = self._steps(epoch, first, loader, batches)
         self._flush(loader)
+        times = _times(loader, seconds)
+        examples = (self.steps_per_epoch - first) * self.micro * self.train_as.accumulate
+        self.log.times({"step": self.step - 1, "epoch": epoch, "examples": examples, **times})
         means = {name: total / (self.steps_per_epoch - first) for name, total in self.totals.items()}
         self.totals.clear()
-        self.progress.epoch_done(epoch=epoch, epochs=self.train_as.epochs, means=means)
+        self.progress.epoch_done(epoch=epoch, epochs=self.train_as.epochs, means=means, times=times)
 
-    def _steps(self, epoch: int, first: int, loader: Loader, batches: Iterator[Example]) -> None:
+    def _steps(self, epoch: int, first: int, loader: Loader, batches: Iterator[Example]) -> float:
+        """The steps of an epoch; the seconds that they took."""
         every = self.train_as.checkpoint_every
         since, waited = time.perf_counter(), 0.0
+        began = since
         for _ in range(first, self.steps_per_epoch):
             values: dict[str, float | int] = {"step": self.step, "epoch": epoch}
             metrics, clips = self._update(batches, values)
@@ -171,17 +187,16 @@ class _Loop:
                 save(self.run, self.task, self.optimiser, step=self.step)
             elif self.run.device.type == "cpu" or len(self.pending) == 20:  # reading a number makes the device wait
                 self._flush(loader)
+        return time.perf_counter() - began
 
     def _positions(self, epoch: int, first: int) -> list[list[int]]:
-        """This rank's micro-batches of the epoch, from step `first` on."""
+        """This rank's micro-batches of the epoch, from step `first` on; each item gives several examples, maybe."""
         order = epoch_order(len(self.clips), seed=self.train_as.seed, epoch=epoch)
-        size, share = self.train_as.batch_size, self.micro * self.train_as.accumulate
+        size, micro = (n // self.clips.repeats for n in (self.train_as.batch_size, self.micro))
         chunks = []
         for step in range(first, self.steps_per_epoch):
-            start = step * size + self.run.ranks.rank * share
-            chunks += [
-                order[start + k * self.micro : start + (k + 1) * self.micro] for k in range(self.train_as.accumulate)
-            ]
+            start = step * size + self.run.ranks.rank * micro * self.train_as.accumulate
+            chunks += [order[start + k * micro : start + (k + 1) * micro] for k in range(self.train_as.accumulate)]
         return chunks
 
     def _update(self, batches: Iterator[Example], values: dict[str, float | int]) -> tuple[dict[str, Tensor], int]:
@@ -249,7 +264,12 @@ class _Loop:
     def _probe(self, probes: Sequence[Probe], epoch: int) -> None:
         self.task.eval()
         found, skipped = held_out(
-            self.task, self.clips, batch_size=self.micro, device=self.run.device, ranks=self.run.ranks
+            self.task,
+            self.clips,
+            batch_size=self.micro,
+            device=self.run.device,
+            ranks=self.run.ranks,
+            readers=self.readers,
         )
         self._tell_skipped(skipped)
         if self.run.ranks.first:
@@ -261,3 +281,20 @@ class _Loop:
             self.progress.probed("  ".join(f"{name} {value:.3f}" for name, value in found))
         self.task.train()
         self.run.ranks.wait()
+
+
+def _times(loader: Loader, seconds: float) -> dict[str, float]:
+    """Where the time of an epoch went: three that add up to it, and, of all who read, four of what they did meanwhile.
+
+    On CUDA the transform ends when its work is queued; the device does it in the time of the step.
+    """
+    spent = loader.spent
+    return {
+        "waiting_seconds": loader.waited,
+        "transform_seconds": loader.transformed,
+        "step_seconds": seconds - loader.waited - loader.transformed,
+        "decode_seconds": spent.decode,
+        "convert_seconds": spent.convert,
+        "sound_seconds": spent.sound,
+        "other_reading_seconds": spent.other,
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from avssl.core import MediaError
-from avssl.data import Clips, Loader
+from avssl.data import Clips, Loader, Readers
 from avssl.tasks import Task
 from avssl.training.ranks import Ranks
 
@@ -17,7 +17,14 @@ _EPOCH = 2**31
 
 @torch.no_grad()
 def held_out(
-    task: Task, clips: Clips, *, batch_size: int, device: torch.device, ranks: Ranks, passes: int = 2
+    task: Task,
+    clips: Clips,
+    *,
+    batch_size: int,
+    device: torch.device,
+    ranks: Ranks,
+    readers: Readers,
+    passes: int = 2,
 ) -> tuple[list[tuple[str, float]], list[MediaError]]:
     """The task's own numbers on items that it is not trained on, with the same draws at every call; and what of them
     is damaged.
@@ -31,7 +38,14 @@ def held_out(
     count, skipped = 0, []
     positions = _shares(len(clips.held_out), batch_size, ranks)
     for n in range(passes):
-        loader = Loader(clips.held_out, positions, epoch=_EPOCH + n, device=device, keep_size=ranks.world > 1)
+        loader = Loader(
+            clips.held_out,
+            positions,
+            epoch=_EPOCH + n,
+            device=device,
+            keep_size=ranks.world > 1,
+            readers=readers,
+        )
         for batch in loader:
             count += len(batch)
             for name, value in task(batch).items():

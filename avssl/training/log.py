@@ -40,6 +40,10 @@ class Log:
         for sink in self._sinks:
             sink.write(step, {f"probe/{name}": value})
 
+    def times(self, values: Mapping[str, _Value]) -> None:
+        """Where the time of an epoch went."""
+        self._line({"kind": "time", **values})
+
     def event(self, values: Mapping[str, _Value]) -> None:
         """Something to be told, such as a file that was skipped."""
         self._line({"kind": "event", **values})

@@ -45,13 +45,19 @@ class TrainingProgress:
         said = f"loss {loss:.4f}  {rate:,.0f} clips/s  waiting {waiting:.0%}"
         self._bar.update(self._id, completed=step, epoch=epoch, said=said)
 
-    def epoch_done(self, *, epoch: int, epochs: int, means: Mapping[str, float]) -> None:
-        """One line for the epoch, of the means over its steps."""
+    def epoch_done(self, *, epoch: int, epochs: int, means: Mapping[str, float], times: Mapping[str, float]) -> None:
+        """One line for the epoch, of the means over its steps and of where its time went."""
         said = [f"{name} {means[name]:.4f}" for name in ("loss", "accuracy") if name in means]
         if "clips_per_second" in means:
             said.append(f"{means['clips_per_second']:,.0f} clips/s")
         if "waiting" in means:
             said.append(f"waiting {means['waiting']:.0%}")
+        if whole := sum(times[f"{name}_seconds"] for name in ("waiting", "transform", "step")):
+            said.append(f"transform {times['transform_seconds'] / whole:.0%}")
+        reading = {name: times[f"{name}_seconds"] for name in ("decode", "convert", "sound", "other_reading")}
+        if whole := sum(reading.values()):
+            parts = ", ".join(f"{name} {reading[name] / whole:.0%}" for name in ("decode", "convert", "sound"))
+            said.append(f"reading: {parts}")
         said.append(f"{time.perf_counter() - self._since:.0f} s")
         self._line(f"epoch {epoch + 1}/{epochs}  {'  '.join(said)}")
 

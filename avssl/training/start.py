@@ -156,6 +156,7 @@ def _leaves(content: Any, name: str) -> Iterator[tuple[str, Any]]:
 def _matters(choice: str) -> bool:
     """Whether what is learnt depends on a choice; where and how fast it is learnt does not."""
     return not choice.startswith(("run.", "view.")) and choice not in {
+        "data.reading",
         "data.workers",
         "train.checkpoint_every",
         "train.compile",
