@@ -1,6 +1,7 @@
 """The training loop: bit-identical for any number of workers, exact resume from any step, ranks that equal one."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -57,6 +58,10 @@ def moco_clips(toybox: Path) -> Clips:
     return Clips.of(items, RandomClips(n=2, frames=4), RandomCrop(32, short_side=40))
 
 
+def repeated_clips(toybox: Path) -> Clips:
+    return replace(pace_clips(toybox), repeats=2)
+
+
 def moco_task() -> Task:
     encoder = tiny_r2plus1d(width=8)
     projector = Projector(encoder.dim, 16)
@@ -92,6 +97,11 @@ def test_a_run_leaves_what_it_promises(toybox: Path, tmp_path: Path) -> None:
     (first, *_) = lines(run.folder)
     assert {"epoch", "lr", "accuracy", "clips_per_second", "waiting", "seconds"} <= first.keys()
     assert 0 <= first["waiting"] <= 1
+    times = lines(run.folder, "time")
+    assert [(t["step"], t["epoch"], t["examples"]) for t in times] == [(2, 0, 24), (5, 1, 24), (8, 2, 24)]
+    for t in times:
+        assert min(t[f"{n}_seconds"] for n in ("waiting", "transform", "step", "decode", "convert")) > 0
+        assert t["sound_seconds"] < t["decode_seconds"]  # there is none
     draws = json.loads((run.folder / "draws.json").read_text())
     assert len(draws) == 8
     assert all((run.folder / d["file"]).exists() for d in draws)
@@ -100,7 +110,9 @@ def test_a_run_leaves_what_it_promises(toybox: Path, tmp_path: Path) -> None:
 
 def test_the_same_losses_to_the_bit_for_any_number_of_workers(toybox: Path, tmp_path: Path) -> None:
     runs = [fit(begin(tmp_path / str(w)), pace_task(), pace_clips(toybox, workers=w)) for w in (0, 1, 4)]
-    assert losses(runs[0].folder) == losses(runs[1].folder) == losses(runs[2].folder)
+    runs.append(fit(begin(tmp_path / "p"), pace_task(), replace(pace_clips(toybox), reading="processes")))
+    assert multiprocessing.active_children() == []
+    assert losses(runs[0].folder) == losses(runs[1].folder) == losses(runs[2].folder) == losses(runs[3].folder)
     assert same(weights(runs[0]), weights(runs[2]))
     other = fit(begin(tmp_path / "other", seed=1), pace_task(), pace_clips(toybox))
     assert losses(other.folder) != losses(runs[0].folder)
@@ -125,11 +137,13 @@ def dying(after_step: Any, *, after: int) -> Any:
 
 
 @pytest.mark.parametrize("stop", [1, 4])
-@pytest.mark.parametrize("method", ["pace", "moco"])
+@pytest.mark.parametrize("method", ["pace", "moco", "repeated"])
 def test_resuming_equals_never_stopping(
     toybox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, stop: int
 ) -> None:
-    make_task, make_clips = (pace_task, pace_clips) if method == "pace" else (moco_task, moco_clips)
+    make_task, make_clips = (moco_task, moco_clips) if method == "moco" else (pace_task, pace_clips)
+    if method == "repeated":
+        make_clips = repeated_clips
     whole = fit(begin(tmp_path / "whole"), make_task(), make_clips(toybox))
 
     with monkeypatch.context() as patch:
@@ -410,6 +424,14 @@ def test_a_loss_that_is_no_number_stops_the_run(toybox: Path, tmp_path: Path) ->
 def test_too_few_items_for_a_batch_are_an_error_with_a_remedy(toybox: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"24 items do not fill one batch of 64.*--train\.batch-size"):
         fit(begin(tmp_path / "run", batch_size=64), pace_task(), pace_clips(toybox))
+
+
+def test_each_of_several_examples_of_an_item_is_a_part_of_the_batch(toybox: Path, tmp_path: Path) -> None:
+    clips = replace(pace_clips(toybox), repeats=4)
+    run = fit(begin(tmp_path / "run", epochs=1), pace_task(), clips)
+    assert [s for s, _ in losses(run.folder)] == list(range(12))  # 24 items × 4 examples in batches of 8
+    with pytest.raises(ValueError, match=r"4 examples of a visit.*--data\.repeats"):
+        fit(begin(tmp_path / "parts", accumulate=4), pace_task(), clips)
 
 
 def test_a_run_folder_is_never_overwritten(toybox: Path, tmp_path: Path) -> None:
