@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from media_files import Film, Noise, bursts, write
 
 from avssl.core import Clip, Example, MediaInfo, Plan, Rng, Sampler, Span, generator
-from avssl.data import Catalogue, Clips, Data, Item, Loader, batches, by_shape, catalogue
+from avssl.data import Catalogue, Clips, Data, Item, Loader, batches, by_shape, catalogue, collate
 from avssl.data.scan import _look_into
 from avssl.data.visit import Cutter, Visit, Visited
 from avssl.media import FileTable, look, open_media
@@ -163,6 +164,21 @@ def test_no_more_is_read_ahead_than_is_allowed(films: Catalogue, monkeypatch: py
         assert read.acquire(timeout=10)
     assert not read.acquire(timeout=0.2)
     iterator.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_batch_that_has_been_given_is_let_go(films: Catalogue, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    made: list[weakref.ref[torch.Tensor]] = []
+
+    def spied(examples: Sequence[Example]) -> Example:
+        batch = collate(examples)
+        assert batch.clips[0].video is not None
+        made.append(weakref.ref(batch.clips[0].video))
+        return batch
+
+    monkeypatch.setattr("avssl.data.loader.collate", spied)
+    for n, _ in enumerate(Loader(clips_of(films, workers=workers), [[k % 4] for k in range(8)])):
+        assert made[n]() is None  # its transform has made another of it
 
 
 def test_a_scan_keeps_only_a_few_files_waiting(films: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:

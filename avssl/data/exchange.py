@@ -73,7 +73,7 @@ class _Pickler(pickle.Pickler):
     """Sends tensors as arrays, whose bytes pickle can leave out."""
 
     def reducer_override(self, obj: Any) -> Any:
-        if type(obj) is Tensor and obj.dtype is not torch.bfloat16:
+        if type(obj) is Tensor and obj.device.type == "cpu" and obj.dtype is not torch.bfloat16:
             return torch.from_numpy, (np.ascontiguousarray(obj.numpy()).reshape(obj.shape),)
         return NotImplemented
 

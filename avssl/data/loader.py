@@ -90,10 +90,10 @@ class Loader:
                     if self.keep_size and last is not None:
                         raise _nothing_left(last, f"its batch of {found.size}")
                     continue
-                batch, given = upload.receive(found.batch, found.sent), given + 1
-                del found
+                ready, given = [upload.receive(found.batch, found.sent)], given + 1
+                del found  # nothing here keeps a batch that has been given
                 self.waited += time.perf_counter() - since
-                yield self._transformed(batch)
+                yield self._transformed(ready.pop())
         if last and not given:
             raise _nothing_left(last, f"all {len(self.batches)} batches")
 
@@ -128,10 +128,9 @@ class Loader:
         for positions in (*self.batches[1:], None):
             if coming is None:
                 return
-            made = coming.result()
+            made = [coming.result()]
             coming = makes.submit(self._batch, positions, visits, upload) if positions is not None else None
-            yield made
-            del made
+            yield made.pop()
 
     def _ahead(self, readers: Readers, reads: ThreadPoolExecutor) -> Iterator[Visited | MediaError]:
         """The visits in order, some of them read ahead."""

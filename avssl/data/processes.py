@@ -92,10 +92,10 @@ class Crew:
         line.visit = visit
         try:
             found = line.ask(visit, cutter)
-        except (EOFError, OSError) as e:
+        except (EOFError, OSError):
             if self._failed is None:  # the first tells what it was; the others are asked no more
                 self._failed = self._why(line)
-            raise self._failed from e
+            raise self._failed from None
         finally:
             self._idle.put(line)
         line.visit, line.answered = None, True
@@ -131,7 +131,8 @@ class Crew:
             return ReaderDied("the processes that read were stopped")
         process.join(GRACE)
         code = process.exitcode or 0
-        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        names = {s.value: s.name for s in signal.Signals}
+        how = f"by {names.get(-code, f'signal {-code}')}" if code < 0 else f"with exit code {code}"
         lines = [other for other in self._lines if other.process is process]
         if code > 0 and not any(other.answered for other in lines):
             return ReaderDied(f"a process that was to read ended {how}, and said why: {_GUARD}, or read in threads")

@@ -20,11 +20,11 @@ MANY = 4
 class Readers:
     """Reads visits, several at once.
 
-    Decoders and scalers work without the interpreter lock; planning, finding packets and handing frames over need it.
-    Measured here: that is 0.5 of a visit to tiny videos (64 × 64), 0.16 of one to 640 × 480. So threads, which cost
-    nothing to start and hand examples over without a copy, keep two or three cores busy at least, and stand in the way
-    of the step that trains; processes keep any number busy, but take a second to start, some 100 MB each, and a copy
-    of each example. `auto` takes processes from four workers on where there are as many cores, and else threads.
+    Decoders and scalers work without the interpreter lock; planning, finding packets and handing frames over need it:
+    nearly half of a visit to tiny videos (the toybox), a sixth of one to 640 × 480. Threads therefore keep two to six
+    cores busy and no more, and the lock is then not free for the step that trains. Processes keep any number busy, but
+    take seconds to start, hundreds of MB each, and a copy of each example. On two cores they were as fast as each
+    other; so `auto` takes processes from four workers on where there are as many cores, and else threads.
 
     Raises:
         RuntimeError: the processes cannot be started.
