@@ -21,6 +21,7 @@ from avssl.data import Catalogue, Clips, Loader, ReaderDied, Readers, catalogue
 from avssl.data.exchange import Block, Sight, pack, unpack
 from avssl.data.processes import Crew
 from avssl.data.readers import in_processes
+from avssl.media import Decoding
 from avssl.samplers import RandomClips
 from avssl.transforms import HorizontalFlip, RandomResizedCrop
 
@@ -229,6 +230,15 @@ def test_auto_takes_processes_where_there_are_many_cores(monkeypatch: pytest.Mon
         assert in_processes(workers, "auto") is expected
     assert in_processes(1, "processes")
     assert not in_processes(64, "threads")
+
+
+def test_frames_on_a_device_are_read_by_threads(films: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avssl.data.readers.device_of", torch.device)
+    monkeypatch.setattr("avssl.data.readers.cores", lambda: 64)
+    clips = mixed(films, decoding=Decoding(device="cuda"), workers=8, reading="auto")
+    assert Readers.of(clips)._crew is None
+    with pytest.raises(ValueError, match="'cuda' cannot come from other processes"):
+        Readers.of(replace(clips, reading="processes"))
 
 
 class TestItemsInOtherProcesses:

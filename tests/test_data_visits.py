@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,9 +76,9 @@ class TestRepeats:
         clips = replace(Clips.of(films.items, Others(), workers=0), repeats=2)
         opened: list[Path] = []
 
-        def spy(path: Path, table: FileTable | None) -> object:
+        def spy(path: Path, table: FileTable | None, **knobs: Any) -> object:
             opened.append(path)
-            return open_media(path, table)
+            return open_media(path, table, **knobs)
 
         with monkeypatch.context() as patch:
             patch.setattr("avssl.data.visit.open_media", spy)
@@ -184,9 +185,9 @@ def test_a_batch_that_has_been_given_is_let_go(films: Catalogue, monkeypatch: py
 def test_a_scan_keeps_only_a_few_files_waiting(films: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[Path] = []
 
-    def spy(path: Path) -> FileTable:
+    def spy(path: Path, proven: Any) -> FileTable:
         looked.append(path)
-        return look(path)
+        return look(path, proven)
 
     monkeypatch.setattr("avssl.data.scan.look", spy)
     found = _look_into([films.items[0].path] * 24, workers=2)
