@@ -2,27 +2,29 @@
 
 from avssl.media.clips import Media
 from avssl.media.decoding import Backend, Decoding, device_of
-from avssl.media.files import Stamp, stamp_of
+from avssl.media.files import Stamp, read_whole, refusing, stamp_of
 from avssl.media.kinds import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
 from avssl.media.measure import Kind, Measured, Timing, kind_of, measured, timings
 from avssl.media.packets import Coding
 from avssl.media.reader import look, open_media, probe
 from avssl.media.table import DECODERS, FileTable, packed, unpacked
+from avssl.media.tar import TAR_SUFFIX, tar_members
 
 __all__ = [
-    "DECODERS",
-    "PICTURE_SUFFIXES",
-    "SOUND_SUFFIXES",
-    "VIDEO_SUFFIXES",
     "Backend",
     "Coding",
+    "DECODERS",
     "Decoding",
     "FileTable",
     "Kind",
     "Measured",
     "Media",
+    "PICTURE_SUFFIXES",
+    "SOUND_SUFFIXES",
     "Stamp",
+    "TAR_SUFFIX",
     "Timing",
+    "VIDEO_SUFFIXES",
     "device_of",
     "kind_of",
     "look",
@@ -30,7 +32,10 @@ __all__ = [
     "open_media",
     "packed",
     "probe",
+    "read_whole",
+    "refusing",
     "stamp_of",
+    "tar_members",
     "timings",
     "unpacked",
 ]
