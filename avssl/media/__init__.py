@@ -2,30 +2,36 @@
 
 from avssl.media.clips import Media
 from avssl.media.decoding import Backend, Decoding, device_of
-from avssl.media.files import Stamp, read_whole, refusing, stamp_of
+from avssl.media.files import Bytes, Stamp, read_whole, refusing, stamp_of
 from avssl.media.kinds import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
 from avssl.media.measure import Kind, Measured, Timing, kind_of, measured, timings
 from avssl.media.packets import Coding
+from avssl.media.proxy import Encoded, Proxy, encode
 from avssl.media.reader import look, open_media, probe
 from avssl.media.table import DECODERS, FileTable, packed, unpacked
-from avssl.media.tar import TAR_SUFFIX, tar_members
+from avssl.media.tar import TAR_SUFFIX, index_of, tar_members, write_index
 
 __all__ = [
     "Backend",
+    "Bytes",
     "Coding",
     "DECODERS",
     "Decoding",
+    "Encoded",
     "FileTable",
     "Kind",
     "Measured",
     "Media",
     "PICTURE_SUFFIXES",
+    "Proxy",
     "SOUND_SUFFIXES",
     "Stamp",
     "TAR_SUFFIX",
     "Timing",
     "VIDEO_SUFFIXES",
     "device_of",
+    "encode",
+    "index_of",
     "kind_of",
     "look",
     "measured",
@@ -38,4 +44,5 @@ __all__ = [
     "tar_members",
     "timings",
     "unpacked",
+    "write_index",
 ]

@@ -76,7 +76,7 @@ def write_index(tar: Path, places: Places) -> None:
     index = index_of(tar)
     temporary = index.with_name(index.name + ".part")
     content = {"size": tar.stat().st_size, "members": dict(places)}
-    temporary.write_text(json.dumps(content, indent=0), encoding="utf-8")
+    temporary.write_text(json.dumps(content), encoding="utf-8")
     temporary.replace(index)
 
 
