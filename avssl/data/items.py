@@ -11,7 +11,7 @@ from typing import Any
 
 from avssl.core import MediaError, MediaInfo
 from avssl.data.shards import MEDIA_SUFFIXES, shard_files
-from avssl.media import TAR_SUFFIX, refusing
+from avssl.media import COMPRESSED_TAR, TAR_SUFFIX, refusing
 
 __all__ = ["Catalogue", "Entry", "Item", "entries"]
 
@@ -122,6 +122,10 @@ def _folder(root: Path) -> list[Entry]:
         with refusing(shard, "reading it"):
             listed += shard_files(shard)
     if not listed:
+        if any(p.name.endswith(COMPRESSED_TAR) for p in there):
+            raise MediaError(
+                root, "only compressed tar files are in it", "uncompress them (gunzip) or unpack them"
+            )
         raise MediaError(root, "no video, picture or sound file below this folder", "check the path")
     names = [_name(p, shards.keys(), root) for p, _ in listed]
     tops = {n.parts[0] if len(n.parts) > 1 else "" for n in names}

@@ -9,11 +9,12 @@ from avssl.media.packets import Coding
 from avssl.media.proxy import Encoded, Proxy, encode
 from avssl.media.reader import look, open_media, probe
 from avssl.media.table import DECODERS, FileTable, packed, unpacked
-from avssl.media.tar import TAR_SUFFIX, index_of, tar_members, write_index
+from avssl.media.tar import COMPRESSED_TAR, TAR_SUFFIX, index_of, tar_members, write_index
 
 __all__ = [
     "Backend",
     "Bytes",
+    "COMPRESSED_TAR",
     "Coding",
     "DECODERS",
     "Decoding",

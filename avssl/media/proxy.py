@@ -127,7 +127,9 @@ def encode(
 
 def _film(path: Path, out: Path, choice: Proxy, table: FileTable, part: Part, kept: int) -> Encoded:
     count = len(part.ticks)
-    numbers = tuple(sorted({(2 * i + 1) * count // (2 * kept) for i in range(kept)})) if count else ()
+    spread = part.ticks[[(2 * i + 1) * count // (2 * kept) for i in range(kept)]] if count else ()
+    # of several frames at one instant, the last is the one that is shown
+    numbers = tuple(sorted({int(n) - 1 for n in np.searchsorted(part.ticks, spread, "right")}))
     pictures: dict[int, np.ndarray] = {}
     film: Film | None = None
     scaled: Iterator[np.ndarray] = iter(())
@@ -171,7 +173,10 @@ def _timed(part: Part, height: int, width: int, choice: Proxy) -> Film:
     else:
         times, end = part.ticks * numerator * finer, part.length * numerator * finer
         timescale *= finer
-    for k in range(1, len(times)):  # equal ones are told apart by the smallest unit
+    # of equal ones the last is the one that is shown: those before it begin by the smallest unit earlier
+    for k in range(len(times) - 2, 0, -1):
+        times[k] = min(times[k], times[k + 1] - 1)
+    for k in range(1, len(times)):
         times[k] = max(times[k], times[k - 1] + 1)
     before = round(Fraction(max(0, -part.heard), part.rate or 1) * timescale)
     return Film(

@@ -15,10 +15,20 @@ from pathlib import Path
 
 from avssl.core import MediaError
 
-__all__ = ["TAR_SUFFIX", "Places", "compressed_tar_of", "index_of", "members", "tar_members", "tar_of", "write_index"]
+__all__ = [
+    "COMPRESSED_TAR",
+    "TAR_SUFFIX",
+    "Places",
+    "compressed_tar_of",
+    "index_of",
+    "members",
+    "tar_members",
+    "tar_of",
+    "write_index",
+]
 
 TAR_SUFFIX = ".tar"
-COMPRESSED = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
+COMPRESSED_TAR = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
 
 BLOCK = tarfile.BLOCKSIZE
 PROVED = 16
@@ -37,7 +47,7 @@ def tar_of(path: Path) -> Path | None:
 
 def compressed_tar_of(path: Path) -> Path | None:
     """The compressed tar file that a path leads into, if it leads into one."""
-    return next((p for p in path.parents if p.name.endswith(COMPRESSED) and p.is_file()), None)
+    return next((p for p in path.parents if p.name.endswith(COMPRESSED_TAR) and p.is_file()), None)
 
 
 def index_of(tar: Path) -> Path:

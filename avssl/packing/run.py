@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from avssl.core import MediaError
 from avssl.data import Entry, announce, catalogue, entries
 from avssl.packing.choice import Pack
-from avssl.packing.clip import NO_ROOM, Job, Made, remembered
+from avssl.packing.clip import NO_ROOM, Job, Made, make, remembered
 from avssl.packing.report import Report, reported, write_report
 from avssl.packing.shard import ShardWriter, columns, content_of, name_of, sidecar, taken
 from avssl.packing.workers import made_in_order
@@ -102,6 +102,8 @@ def _opened(choice: Pack, listed: Sequence[Entry]) -> Path:
         what = "it holds what was packed of another source, or with other choices"
         raise MediaError(choice.out, what, "give --out another folder, or remove this one")
     (state / "clips").mkdir(exist_ok=True)
+    for half in [*choice.out.glob("*.part"), *state.rglob("*.part")]:
+        half.unlink()
     return state
 
 
@@ -122,7 +124,9 @@ def _finished(state: Path, out: Path) -> list[_Shard]:
 def _made(jobs: Sequence[Job], choice: Pack) -> Iterator[Made]:
     """What is made of every job in order, or was before."""
     known = {j.item.index: m for j in jobs if (m := remembered(j)) is not None}
-    fresh = made_in_order([j for j in jobs if j.item.index not in known], workers=choice.workers if choice.proxy else 0)
+    fresh = made_in_order(
+        [j for j in jobs if j.item.index not in known], workers=choice.workers if choice.proxy else 0, work=make
+    )
     for job in jobs:
         made = known.get(job.item.index) or next(fresh)
         if made.error is not None and choice.damaged == "stop":

@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 import torch
 
-from avssl.packing.clip import Job, Made, make
+from avssl.packing.clip import Job, Made
 
 __all__ = ["made_in_order"]
 
@@ -20,7 +21,7 @@ AHEAD = 32
 """Jobs under way or waiting for their turn, for each process."""
 
 
-def made_in_order(jobs: Sequence[Job], *, workers: int, work: Callable[[Job], Made] = make) -> Iterator[Made]:
+def made_in_order(jobs: Sequence[Job], *, workers: int, work: Callable[[Job], Made]) -> Iterator[Made]:
     """What is made of jobs, in their order. An item on which a process dies is done again alone, and is then damaged.
 
     Raises:
@@ -64,8 +65,13 @@ def _alone(job: Job, work: Callable[[Job], Made]) -> Made:
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    # no fork: this process may have threads that hold locks of FFmpeg's or torch's
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin)
+    # no fork of this process: it may have threads that hold locks of FFmpeg's or torch's
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        context: Any = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])  # which takes seconds, and so is done once for all
+    else:
+        context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, context, initializer=_begin)
 
 
 def _begin() -> None:
