@@ -123,9 +123,7 @@ def _folder(root: Path) -> list[Entry]:
             listed += shard_files(shard)
     if not listed:
         if any(p.name.endswith(COMPRESSED_TAR) for p in there):
-            raise MediaError(
-                root, "only compressed tar files are in it", "uncompress them (gunzip) or unpack them"
-            )
+            raise MediaError(root, "only compressed tar files are in it", "uncompress them (gunzip) or unpack them")
         raise MediaError(root, "no video, picture or sound file below this folder", "check the path")
     names = [_name(p, shards.keys(), root) for p, _ in listed]
     tops = {n.parts[0] if len(n.parts) > 1 else "" for n in names}

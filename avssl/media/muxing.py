@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 
 from avssl.core import MediaError
 
-__all__ = ["Film", "Noise", "Writer"]
+__all__ = ["FilmTrack", "SoundTrack", "Writer"]
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
@@ -42,7 +42,7 @@ LARGEST = 1.0 - 2.0**-15
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Film:
+class FilmTrack:
     """The pictures to write: frame k is shown from `times[k]` on, the last until `end`, in units of 1/timescale s."""
 
     height: int
@@ -56,7 +56,7 @@ class Film:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Noise:
+class SoundTrack:
     """The sound to write, whose first sample lies `begin` samples after 0."""
 
     channels: int
@@ -73,7 +73,7 @@ class Writer:
         OSError: it cannot be written.
     """
 
-    def __init__(self, path: Path, out: Path, film: Film | None, noise: Noise | None) -> None:
+    def __init__(self, path: Path, out: Path, film: FilmTrack | None, noise: SoundTrack | None) -> None:
         self._path, self._out, self._film, self._noise = path, out, film, noise
         self._heard = noise.begin if noise else 0
         options = {"fflags": "+bitexact", "movflags": "+negative_cts_offsets"}
@@ -128,7 +128,7 @@ class Writer:
 
     def _place(self, packets: list[Any]) -> None:
         """Give the packets their times; without B frames they come in the order in which they are shown."""
-        film = cast(Film, self._film)
+        film = cast(FilmTrack, self._film)
         for packet in packets:
             k = round(packet.pts * packet.time_base * USUAL_RATE)
             begin = int(film.times[k])
@@ -170,7 +170,7 @@ class Writer:
             return
 
 
-def _add_film(container: OutputContainer, film: Film) -> VideoStream:
+def _add_film(container: OutputContainer, film: FilmTrack) -> VideoStream:
     if film.codec == "mpeg4":
         options = {"flags": "+qscale", "global_quality": str(film.level * LAMBDA)}
         stream: Any = container.add_stream("mpeg4", rate=USUAL_RATE, options=options)
@@ -189,7 +189,7 @@ def _add_film(container: OutputContainer, film: Film) -> VideoStream:
     return cast(VideoStream, stream)
 
 
-def _add_noise(container: OutputContainer, noise: Noise) -> AudioStream:
+def _add_noise(container: OutputContainer, noise: SoundTrack) -> AudioStream:
     stream: Any = container.add_stream(noise.codec, rate=noise.rate, layout=LAYOUTS[noise.channels])
     stream.codec_context.format = "s16" if noise.codec == "flac" else "fltp"
     stream.codec_context.thread_count = 1

@@ -24,7 +24,7 @@ from avssl.core import MediaError, Sound
 from avssl.media.convert import Converter
 from avssl.media.files import open_container, read_whole, refusing
 from avssl.media.frames import decode
-from avssl.media.muxing import Film, Noise, Writer
+from avssl.media.muxing import FilmTrack, SoundTrack, Writer
 from avssl.media.part import Part, part_of
 from avssl.media.picture import load_picture
 from avssl.media.reader import look
@@ -131,7 +131,7 @@ def _film(path: Path, out: Path, choice: Proxy, table: FileTable, part: Part, ke
     # of several frames at one instant, the last is the one that is shown
     numbers = tuple(sorted({int(n) - 1 for n in np.searchsorted(part.ticks, spread, "right")}))
     pictures: dict[int, np.ndarray] = {}
-    film: Film | None = None
+    film: FilmTrack | None = None
     scaled: Iterator[np.ndarray] = iter(())
     if table.picture is not None:
         height, width = _size(path, table.picture, table, choice.short_side)
@@ -160,7 +160,7 @@ def _film(path: Path, out: Path, choice: Proxy, table: FileTable, part: Part, ke
     )
 
 
-def _timed(part: Part, height: int, width: int, choice: Proxy) -> Film:
+def _timed(part: Part, height: int, width: int, choice: Proxy) -> FilmTrack:
     """The times of the frames in whole units that an mp4 can tell, moved so that nothing lies before 0."""
     numerator, timescale = part.tick.numerator, part.tick.denominator
     finer = FINER if (np.diff(part.ticks) <= 0).any() and timescale * FINER <= LARGEST_TIMESCALE else 1
@@ -179,7 +179,7 @@ def _timed(part: Part, height: int, width: int, choice: Proxy) -> Film:
     for k in range(1, len(times)):
         times[k] = max(times[k], times[k - 1] + 1)
     before = round(Fraction(max(0, -part.heard), part.rate or 1) * timescale)
-    return Film(
+    return FilmTrack(
         height=height,
         width=width,
         codec=choice.codec,
@@ -191,8 +191,8 @@ def _timed(part: Part, height: int, width: int, choice: Proxy) -> Film:
     )
 
 
-def _noise(table: SoundTable, part: Part, choice: Proxy) -> Noise:
-    return Noise(
+def _noise(table: SoundTable, part: Part, choice: Proxy) -> SoundTrack:
+    return SoundTrack(
         channels=1 if choice.mono else table.channels,
         rate=part.rate,
         codec="aac" if choice.sound == "aac" else "flac",
