@@ -22,15 +22,20 @@ from av.video.stream import VideoStream
 
 from avssl.core import MediaError
 
-__all__ = ["FilmTrack", "SoundTrack", "Writer"]
+__all__ = ["USUAL_RATE", "FilmTrack", "SoundTrack", "Writer"]
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 AAC_BITS = 64_000
 """Bits a second of AAC, for each channel."""
 
-LAMBDA = 118
-"""FF_QP2LAMBDA, the unit of FFmpeg's quality."""
+NO_LIMIT = 1 << 30
+
+WORST = 8
+"""Of MPEG-4: the quality falls no lower for want of bits."""
+
+WORSE, BUFFER = 8, 4
+"""Of H.264: how much higher than its level the quantiser may be, and over how many seconds bits may be lent."""
 
 BT601, LIMITED = 6, 1  # AVCOL_SPC_SMPTE170M, AVCOL_RANGE_MPEG
 
@@ -49,6 +54,9 @@ class FilmTrack:
     width: int
     codec: str
     level: int
+    """The best quality, on the codec's own scale."""
+    bits: int
+    """Bits a second, at most, as encoders count them (`USUAL_RATE`), and about; 0: whatever the quality takes."""
     gop: int
     times: np.ndarray
     end: int
@@ -92,7 +100,9 @@ class Writer:
         """Encode the frame (3, H, W) uint8 of a number; they come in order."""
         with self._encoding():
             shown = VideoFrame.from_ndarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)), format="rgb24")
-            shown = shown.reformat(format="yuv420p", dst_colorspace=BT601, dst_color_range=LIMITED)
+            shown = shown.reformat(
+                format="yuv420p", dst_colorspace=BT601, dst_color_range=LIMITED, interpolation="BICUBIC"
+            )
             shown.pts, shown.time_base = number, Fraction(1, USUAL_RATE)
             packets = cast(VideoStream, self._pictures).encode(shown)
         self._place(packets)
@@ -172,11 +182,11 @@ class Writer:
 
 def _add_film(container: OutputContainer, film: FilmTrack) -> VideoStream:
     if film.codec == "mpeg4":
-        options = {"flags": "+qscale", "global_quality": str(film.level * LAMBDA)}
-        stream: Any = container.add_stream("mpeg4", rate=USUAL_RATE, options=options)
+        stream: Any = container.add_stream("mpeg4", rate=USUAL_RATE)
     else:
-        # no scene cuts: key frames stay where they can be counted on
-        parameters = f"keyint={film.gop}:bframes=0:open-gop=0"
+        parameters = f"keyint={film.gop}:bframes=0:open-gop=0:qpmax={min(51, film.level + WORSE)}"
+        if film.bits:
+            parameters += f":vbv-maxrate={film.bits // 1000 + 1}:vbv-bufsize={BUFFER * film.bits // 1000 + 1}"
         options = {"crf": str(film.level), "preset": "medium", "tune": "fastdecode", "x264-params": parameters}
         stream = container.add_stream("libx264", rate=USUAL_RATE, options=options)
     stream.height, stream.width, stream.pix_fmt = film.height, film.width, "yuv420p"
@@ -184,6 +194,10 @@ def _add_film(container: OutputContainer, film: FilmTrack) -> VideoStream:
     context = stream.codec_context
     context.time_base = Fraction(1, USUAL_RATE)
     context.gop_size, context.max_b_frames = film.gop, 0
+    if film.codec == "mpeg4":
+        # its rate control asks for as many bits as it may, and the best quality says when that is enough
+        context.bit_rate = film.bits or NO_LIMIT
+        context.qmin, context.qmax = film.level, max(film.level, WORST) if film.bits else film.level
     context.colorspace, context.color_range = BT601, LIMITED
     context.thread_type, context.thread_count = ThreadType.NONE, 1
     return cast(VideoStream, stream)

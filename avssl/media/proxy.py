@@ -24,7 +24,7 @@ from avssl.core import MediaError, Sound
 from avssl.media.convert import Converter
 from avssl.media.files import open_container, read_whole, refusing
 from avssl.media.frames import decode
-from avssl.media.muxing import FilmTrack, SoundTrack, Writer
+from avssl.media.muxing import USUAL_RATE, FilmTrack, SoundTrack, Writer
 from avssl.media.part import Part, part_of
 from avssl.media.picture import load_picture
 from avssl.media.reader import look
@@ -44,6 +44,9 @@ LARGEST_TIMESCALE = (1 << 31) - 1
 FINER = 16
 """Ticks are divided by this where several frames have the same, as a container must tell them apart."""
 
+FRAME_BYTES = 24
+"""What an mp4 takes for a frame, besides it."""
+
 JPEG_QUALITY = 92
 
 AAC_PRIMING = 1024
@@ -62,6 +65,9 @@ class Proxy:
     """mpeg4 is decoded fastest; h264-fastdecode is smaller at the same quality."""
     quality: int | None = None
     """The codec's own scale, smaller is better: 1…31 of mpeg4 (None: 3), 0…51 of h264-fastdecode (None: 21)."""
+    share: float = 1.0
+    """Bytes of the frames over those of the source, about, at most: where they would be more, the quality falls, but
+    not below 8 of mpeg4, or 8 more than asked of h264-fastdecode. 0: whatever the quality takes."""
     sound: Literal["flac", "aac", "none"] = "flac"
     """flac keeps 16 bits of every sample; aac takes a fifth of that, and is not exact."""
     sample_rate: int | None = None
@@ -73,6 +79,8 @@ class Proxy:
         lowest, highest = (1, 31) if self.codec == "mpeg4" else (0, 51)
         if self.short_side < 2 or self.gop < 1 or (self.sample_rate is not None and self.sample_rate < 1):
             raise ValueError(f"{self}: short_side ≥ 2, gop ≥ 1, sample_rate > 0")
+        if not 0 <= self.share < math.inf:
+            raise ValueError(f"share {self.share}: must be ≥ 0")
         if self.quality is not None and not lowest <= self.quality <= highest:
             raise ValueError(f"quality {self.quality}: {self.codec} has {lowest} to {highest}")
 
@@ -135,7 +143,7 @@ def _film(path: Path, out: Path, choice: Proxy, table: FileTable, part: Part, ke
     scaled: Iterator[np.ndarray] = iter(())
     if table.picture is not None:
         height, width = _size(path, table.picture, table, choice.short_side)
-        film = _timed(part, height, width, choice)
+        film = _timed(part, height, width, choice, _bits(table.picture, part, choice))
         scaled = _scaled(path, table, part, (height, width))
     noise = _noise(table.sound, part, choice) if table.sound is not None and part.heard < part.silent else None
     seconds = max(part.length * float(part.tick), part.silent / part.rate if part.rate else 0.0)
@@ -160,7 +168,7 @@ def _film(path: Path, out: Path, choice: Proxy, table: FileTable, part: Part, ke
     )
 
 
-def _timed(part: Part, height: int, width: int, choice: Proxy) -> FilmTrack:
+def _timed(part: Part, height: int, width: int, choice: Proxy, bits: int) -> FilmTrack:
     """The times of the frames in whole units that an mp4 can tell, moved so that nothing lies before 0."""
     numerator, timescale = part.tick.numerator, part.tick.denominator
     finer = FINER if (np.diff(part.ticks) <= 0).any() and timescale * FINER <= LARGEST_TIMESCALE else 1
@@ -184,11 +192,22 @@ def _timed(part: Part, height: int, width: int, choice: Proxy) -> FilmTrack:
         width=width,
         codec=choice.codec,
         level=choice.level,
+        bits=bits,
         gop=choice.gop,
         times=times + before,
         end=max(end, int(times[-1]) + 1) + before,
         timescale=timescale,
     )
+
+
+def _bits(picture: PictureTable, part: Part, choice: Proxy) -> int:
+    """Bits for `USUAL_RATE` frames, so that all frames take no more than their share of those of the source."""
+    rows = picture.rows[part.first : part.first + len(part.ticks)]
+    # packets that are not shown themselves belong to the frames around them
+    hidden = int(picture.size.sum()) - int(picture.size[picture.rows].sum())
+    there = int(picture.size[rows].sum()) + hidden * len(rows) // len(picture.rows)
+    each = choice.share * there / len(rows) - FRAME_BYTES
+    return max(1, round(8 * each * USUAL_RATE)) if choice.share else 0
 
 
 def _noise(table: SoundTable, part: Part, choice: Proxy) -> SoundTrack:

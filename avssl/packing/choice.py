@@ -29,6 +29,9 @@ class Pack:
     """Frames from one key frame to the next, at most."""
     quality: int | None = None
     """The codec's own scale, smaller is better: 1…31 of mpeg4 (None: 3), 0…51 of h264-fastdecode (None: 21)."""
+    share: float = 1.0
+    """Bytes of the frames over those of the source, about, at most: where they would be more, the quality falls, but
+    not below 8 of mpeg4, or 8 more than asked of h264-fastdecode. 0: whatever the quality takes."""
     sound: Literal["flac", "aac", "none"] = "flac"
     """flac keeps 16 bits of every sample; aac takes a fifth of that, and is not exact."""
     sample_rate: int | None = None
@@ -58,6 +61,7 @@ class Pack:
             gop=self.gop,
             codec=self.codec,
             quality=self.quality,
+            share=self.share,
             sound=self.sound,
             sample_rate=self.sample_rate,
             mono=self.mono,
