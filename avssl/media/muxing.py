@@ -24,7 +24,10 @@ from avssl.core import MediaError
 
 __all__ = ["USUAL_RATE", "FilmTrack", "SoundTrack", "Writer"]
 
-LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""What FLAC has for each number of channels; AAC knows some others."""
+
+AAC_LAYOUTS = LAYOUTS | {4: "4.0"}
 
 AAC_BITS = 64_000
 """Bits a second of AAC, for each channel."""
@@ -114,7 +117,7 @@ class Writer:
         stream = cast(AudioStream, self._sounds)
         with self._encoding():
             whole = np.round(np.clip(samples, -1.0, LARGEST) * 32768).astype(np.int16)
-            frame = AudioFrame.from_ndarray(whole.T.reshape(1, -1), format="s16", layout=LAYOUTS[len(whole)])
+            frame = AudioFrame.from_ndarray(whole.T.reshape(1, -1), format="s16", layout=_layout(self._noise))
             frame.sample_rate = self._noise.rate
             frame.pts, frame.time_base = self._heard, Fraction(1, self._noise.rate)
             packets = stream.encode(frame)
@@ -204,10 +207,14 @@ def _add_film(container: OutputContainer, film: FilmTrack) -> VideoStream:
 
 
 def _add_noise(container: OutputContainer, noise: SoundTrack) -> AudioStream:
-    stream: Any = container.add_stream(noise.codec, rate=noise.rate, layout=LAYOUTS[noise.channels])
+    stream: Any = container.add_stream(noise.codec, rate=noise.rate, layout=_layout(noise))
     stream.codec_context.format = "s16" if noise.codec == "flac" else "fltp"
     stream.codec_context.thread_count = 1
     if noise.codec == "aac":
         stream.bit_rate = AAC_BITS * noise.channels
     stream.time_base = Fraction(1, noise.rate)
     return cast(AudioStream, stream)
+
+
+def _layout(noise: SoundTrack) -> str:
+    return (AAC_LAYOUTS if noise.codec == "aac" else LAYOUTS)[noise.channels]

@@ -19,7 +19,7 @@ __all__ = ["Job", "Made", "make", "remembered"]
 KEPT = 4
 """Frames of each clip by which its quality is measured."""
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,7 +95,10 @@ def _speed(choice: Pack, items: Mapping[int, Item], packed: Mapping[str, Made]) 
         item, member = items[made.index], choice.out / path
         source = look(item.path) if item.table is None else unpacked(item.table)
         pairs.append((Side(path=item.path, table=source, start=made.start), Side(path=member, table=look(member))))
-    return speed(pairs) if pairs else None
+    try:
+        return speed(pairs) if pairs else None
+    except MediaError:  # what was copied unseen may be damaged anywhere
+        return None
 
 
 def report_table(report: Report) -> Table:
@@ -107,7 +110,8 @@ def report_table(report: Report) -> Table:
         likeness = f"mean {report.psnr_mean:.1f}, worst {report.psnr_worst:.1f}"
         table.add_row(f"PSNR of {report.frames} frames, dB", "", likeness, "")
     if (s := report.speed) is not None:
-        clip = f"clips of {s.frames}×{s.step} frames → {s.size}"
+        sound = f", {s.sounds} with 1 s of sound" if s.sounds else ""
+        clip = f"clips of {s.frames}×{s.step} frames → {s.size} of {s.files} files{sound}"
         spread = f"{s.ratio:.1f} ({min(s.ratios):.1f} to {max(s.ratios):.1f})"
         table.add_row(f"{clip}, 1/s of the processor", f"{s.source_cpu:.1f}", f"{s.packed_cpu:.1f}", spread)
         wall = f"{s.packed_wall / s.source_wall:.1f}"

@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avssl.core import Box, Span, generator
+from avssl.core import Box, Sound, Span, generator
 from avssl.media import FileTable, open_media
 
 __all__ = ["Side", "Speed", "speed"]
 
 SHARE = 7 / 8
 """Of the shorter side, that of the crop: 112 of 128 pixels."""
+
+SOUND_SECONDS, SOUND_RATE = 1.0, 16000
+"""What is read of the sound with each clip, where there is any on both sides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,8 @@ class Speed:
     frames: int
     step: int
     size: int
+    sounds: int
+    """How many of the files have sound, of which a second is read with each clip."""
 
     @property
     def ratio(self) -> float:
@@ -95,7 +100,12 @@ def speed(
         frames=frames,
         step=step,
         size=size,
+        sounds=sum(_sounding(p) for p in pairs),
     )
+
+
+def _sounding(pair: tuple[Side, Side]) -> bool:
+    return all(side.table.info.has_sound for side in pair)
 
 
 def _spans(pair: tuple[Side, Side], frames: int, step: int, size: int, place: float) -> tuple[Span, Span]:
@@ -111,6 +121,8 @@ def _spans(pair: tuple[Side, Side], frames: int, step: int, size: int, place: fl
         height, width = side.table.info.height, side.table.info.width
         high, wide = SHARE * min(height, width) / height, SHARE * min(height, width) / width
         box = Box(top=(1 - high) / 2, left=(1 - wide) / 2, height=high, width=wide)
-        return Span(times=tuple((times + side.start).tolist()), boxes=(box,), size=(size, size))
+        instants = tuple((times + side.start).tolist())
+        sound = Sound(start=instants[0], duration=SOUND_SECONDS, rate=SOUND_RATE) if _sounding(pair) else None
+        return Span(times=instants, boxes=(box,), size=(size, size), sound=sound)
 
     return span(pair[0]), span(pair[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -77,6 +78,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 def _begin() -> None:
     """One thread for each process; and none of them goes on when the run is killed."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who stops the run stops it here, too, when the clip is done
     parent = multiprocessing.parent_process()
     assert parent is not None  # a worker has one
 
