@@ -77,7 +77,7 @@ def _hiss(seconds: float) -> np.ndarray:
 
 
 def choice(source: Path, out: Path) -> Pack:
-    return Pack(source=source, out=out, short_side=48, workers=1, shard_size=40_000)
+    return Pack(source=source, out=out, short_side=48, workers=1, shard_size=15_000)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_shards_are_small_enough_and_whole(packed: Path) -> None:
     for tar in tars:
         with tarfile.open(tar) as file:
             members = [m for m in file if m.name.endswith(".json")]
-            assert tar.stat().st_size <= 40_000 or len(members) == 1
+            assert tar.stat().st_size <= 15_000 or len(members) == 1
             for member in members:
                 assert json.load(file.extractfile(member))["person"]
         assert hashlib.sha256(tar.read_bytes()).hexdigest() == told[tar.name]
@@ -189,7 +189,7 @@ def test_it_goes_on_where_it_was_killed(
     source: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    words = f"--source {source.name} --out {out} --short-side 48 --workers 1 --shard-size 40000".split()
+    words = f"--source {source.name} --out {out} --short-side 48 --workers 1 --shard-size 15000".split()
     with subprocess.Popen([sys.executable, str(TOOL), *words], cwd=source.parent, stderr=subprocess.PIPE) as process:
         until = time.monotonic() + 60
         while time.monotonic() < until and not (out / ".pack" / "000000.tar.json").exists() and process.poll() is None:

@@ -96,8 +96,9 @@ def test_key_frames_come_as_often_as_asked_and_groups_are_closed(choice: Proxy, 
     assert frames.shape[2:] == (48, 64)
 
 
-def test_lossy_sound_stays_in_place(folder: Path, tmp_path: Path) -> None:
-    choice = Proxy(sound="aac", sample_rate=16000, mono=True, short_side=48)
+@pytest.mark.parametrize("sound", ["aac", "flac"])
+def test_sound_of_another_rate_stays_in_place(sound: str, folder: Path, tmp_path: Path) -> None:
+    choice = Proxy(sound=sound, sample_rate=16000, mono=True, short_side=48)
     for name in ("late.mp4", "xvid.avi", "early.mkv"):
         table = look(folder / name)
         encode(folder / name, tmp_path / "proxy", choice, table=table)
@@ -107,6 +108,7 @@ def test_lossy_sound_stays_in_place(folder: Path, tmp_path: Path) -> None:
         lags = [np.dot(a[50 : len(a) - 50], b[50 + k : len(b) - 50 + k]) for k in range(-40, 41)]
         assert int(np.argmax(lags)) == 40
         assert np.corrcoef(a, b)[0, 1] > 0.97
+        assert sound == "aac" or np.abs(a - b).max() <= 2.0**-15
 
 
 def test_a_stretch_is_cut_out_by_whole_frames(folder: Path, tmp_path: Path) -> None:
@@ -132,7 +134,7 @@ def test_a_stretch_is_cut_out_by_whole_frames(folder: Path, tmp_path: Path) -> N
             assert numbers_of(b.video) == numbers_of(a.video)
 
 
-def test_pixels_are_square_and_never_more_than_there_were(tmp_path: Path) -> None:
+def test_pixels_are_never_more_than_there_were(tmp_path: Path) -> None:
     def shape(height: int, width: int, side: int) -> tuple[int, int]:
         path = write(tmp_path / f"{height}x{width}.mp4", Film(frames=2, height=height, width=width))
         encode(path, tmp_path / "proxy", Proxy(short_side=side), table=look(path))
@@ -144,14 +146,13 @@ def test_pixels_are_square_and_never_more_than_there_were(tmp_path: Path) -> Non
     assert shape(48, 64, 128) == (48, 64)
 
 
-def test_oblong_pixels_become_square(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wide = write(
-        tmp_path / "wide.mkv",
-        Film(frames=4, height=96, width=96, options={"x264-params": "sar=16/9"}),
-    )
-    encode(wide, tmp_path / "proxy", Proxy(short_side=128), table=look(wide))
-    info = look(tmp_path / "proxy").info
-    assert (info.height, info.width) == (54, 96)
+def test_frames_keep_the_shape_in_which_they_are_shown(tmp_path: Path) -> None:
+    oblong = Film(frames=4, height=192, width=192, options={"x264-params": "sar=16/9"})
+    path = write(tmp_path / "oblong.mkv", oblong)
+    encode(path, tmp_path / "proxy", Proxy(short_side=96), table=look(path))
+    before, after = look(path).info, look(tmp_path / "proxy").info
+    assert after.height == 96
+    assert abs(after.width - 96 * before.width / before.height) <= 1
 
 
 def test_colours_stay(tmp_path: Path) -> None:

@@ -12,30 +12,34 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from avssl.core import MediaError, Sound
+from avssl.core import Box, MediaError, Sound
+from avssl.media.clips import Shot
 from avssl.media.convert import Converter
-from avssl.media.files import open_container, read_whole, refusing
+from avssl.media.files import read_whole, refusing
 from avssl.media.frames import decode
 from avssl.media.muxing import USUAL_RATE, FilmTrack, SoundTrack, Writer
 from avssl.media.part import Part, part_of
 from avssl.media.picture import load_picture
+from avssl.media.place import placed
 from avssl.media.reader import look
 from avssl.media.sound import cut
 from avssl.media.table import FileTable, PictureTable, SoundTable
-from avssl.media.turn import Turn
 
 __all__ = ["Encoded", "Proxy", "encode"]
 
 SOME = 4096
 """Frames that are decoded in one go, at least: where the file is damaged, so many may come out of order."""
+
+AT_ONCE = 16
+"""Frames that are scaled in one go."""
 
 WINDOW, UNKNOWN_WINDOW = 30.0, 600.0
 """Seconds of sound that are decoded in one go; the second where each go has to start at the beginning of the file."""
@@ -125,6 +129,8 @@ def encode(
     """
     if table.info.is_picture:
         return _picture(path, out, choice)
+    if table.picture is None and table.info.has_video:
+        return _animation(path, out, table, whole=start == 0 and end is None)
     part = part_of(table, start, end, rate=0 if choice.sound == "none" else choice.sample_rate)
     if not len(part.ticks) and part.heard >= part.silent:
         raise MediaError(path, f"there is nothing in it from {start:g} s on", "correct the manifest or keep its sound")
@@ -142,7 +148,7 @@ def _film(path: Path, out: Path, choice: Proxy, table: FileTable, part: Part, ke
     film: FilmTrack | None = None
     scaled: Iterator[np.ndarray] = iter(())
     if table.picture is not None:
-        height, width = _size(path, table.picture, table, choice.short_side)
+        height, width = _size(table, choice.short_side)
         film = _timed(part, height, width, choice, _bits(table.picture, part, choice))
         scaled = _scaled(path, table, part, (height, width))
     noise = _noise(table.sound, part, choice) if table.sound is not None and part.heard < part.silent else None
@@ -241,17 +247,12 @@ def _prove(path: Path, out: Path, part: Part, choice: Proxy) -> None:
 # ------------------------------------------------------------------------------------------------ the frames
 
 
-def _size(path: Path, picture: PictureTable, table: FileTable, short_side: int) -> tuple[int, int]:
-    """Height and width of the proxy: square pixels, even, and no side longer than that of the source."""
-    with open_container(path) as container:
-        aspect = getattr(container.streams[picture.stream], "sample_aspect_ratio", None) or Fraction(1)
-    if picture.turn.swap:
-        aspect = 1 / aspect
-    high, wide = Fraction(table.info.height), Fraction(table.info.width)
-    high, wide = (high / aspect, wide) if aspect > 1 else (high, wide * aspect)
-    share = min(Fraction(1), Fraction(short_side) / min(high, wide))
-    if share == 1:  # what is not scaled loses a line rather than that one is made up
-        return max(2, int(high) // 2 * 2), max(2, int(wide) // 2 * 2)
+def _size(table: FileTable, short_side: int) -> tuple[int, int]:
+    """Height and width of the proxy: those of the frames as they are shown, scaled, and even."""
+    high, wide = table.info.height, table.info.width
+    share = Fraction(short_side, min(high, wide))
+    if share >= 1:  # what is not scaled loses a line rather than that one is made up
+        return max(2, high // 2 * 2), max(2, wide // 2 * 2)
     return max(2, 2 * round(high * share / 2)), max(2, 2 * round(wide * share / 2))
 
 
@@ -259,22 +260,13 @@ def _scaled(path: Path, table: FileTable, part: Part, size: tuple[int, int]) -> 
     """The frames of the stretch in order, upright, as (3, H, W) uint8 of one size."""
     picture = table.picture
     assert picture is not None
-    converter = Converter()
-    try:
-        with refusing(path, "reading it"):
-            for frame in _in_order(path, picture, table, part):
-                yield _upright(frame, picture.turn, size, converter)
-    finally:
-        converter.close()
-
-
-def _upright(frame: VideoFrame, turn: Turn, size: tuple[int, int], converter: Converter) -> np.ndarray:
-    shown = turn.shown_size(frame.height, frame.width)
-    # an odd line or column of what keeps its size is cut off, not squeezed in
-    high, wide = (s if s - n > 1 else n for s, n in zip(shown, size, strict=True))
-    out = torch.empty((3, *turn.shown_size(*size)), dtype=torch.uint8)
-    converter(frame, turn.undo((0, 0, high, wide), shown), out.numpy())
-    return np.ascontiguousarray(turn.apply(out).numpy())
+    shown = table.info.height, table.info.width
+    high, wide = (min(1.0, n / s) if s - n == 1 else 1.0 for s, n in zip(shown, size, strict=True))
+    with refusing(path, "reading it"):
+        frames = enumerate(_in_order(path, picture, table, part))
+        while some := list(islice(frames, AT_ONCE)):
+            shot = Shot(numbers=tuple(k for k, _ in some), boxes=(Box(height=high, width=wide),), size=size)
+            yield from placed(path, some, [shot], picture.turn)[0].numpy()
 
 
 def _in_order(path: Path, picture: PictureTable, table: FileTable, part: Part) -> Iterator[VideoFrame]:
@@ -321,6 +313,14 @@ def _windows(
 
 
 # ---------------------------------------------------------------------------------------------- the pictures
+
+
+def _animation(path: Path, out: Path, table: FileTable, *, whole: bool) -> Encoded:
+    """What is no film, but moves, is copied."""
+    if not whole:
+        raise MediaError(path, "a stretch of an animation cannot be cut out", "leave out start and end in the manifest")
+    out.write_bytes(read_whole(path, table.stamp))
+    return Encoded(suffix=path.suffix.lower(), end=table.info.duration, frames=table.info.frames)
 
 
 def _picture(path: Path, out: Path, choice: Proxy) -> Encoded:

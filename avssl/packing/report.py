@@ -108,14 +108,14 @@ def report_table(report: Report) -> Table:
     table.add_row("bytes", _bytes(report.source_bytes), _bytes(report.bytes), f"{report.share:.2f}")
     if report.psnr_mean is not None and report.psnr_worst is not None:
         likeness = f"mean {report.psnr_mean:.1f}, worst {report.psnr_worst:.1f}"
-        table.add_row(f"PSNR of {report.frames} frames, dB", "", likeness, "")
+        table.add_row(f"PSNR, dB ({report.frames} frames)", "", likeness, "")
     if (s := report.speed) is not None:
-        sound = f", {s.sounds} with 1 s of sound" if s.sounds else ""
-        clip = f"clips of {s.frames}×{s.step} frames → {s.size} of {s.files} files{sound}"
         spread = f"{s.ratio:.1f} ({min(s.ratios):.1f} to {max(s.ratios):.1f})"
-        table.add_row(f"{clip}, 1/s of the processor", f"{s.source_cpu:.1f}", f"{s.packed_cpu:.1f}", spread)
+        table.add_row("clips / s of processor", f"{s.source_cpu:.1f}", f"{s.packed_cpu:.1f}", spread)
         wall = f"{s.packed_wall / s.source_wall:.1f}"
-        table.add_row("the same, 1/s of the clock", f"{s.source_wall:.1f}", f"{s.packed_wall:.1f}", wall)
+        table.add_row("clips / s, one thread", f"{s.source_wall:.1f}", f"{s.packed_wall:.1f}", wall)
+        sound = f", {s.sounds} of them with 1 s of sound" if s.sounds else ""
+        table.caption = f"Clips: {s.frames} frames, every {s.step}., → {s.size} pixels, of {s.files} files{sound}"
     if report.damaged:
         table.add_row("damaged, left out", str(len(report.damaged)), "", "")
     return table
