@@ -143,7 +143,7 @@ def test_what_is_known_of_members_is_kept_until_the_tar_file_changes(
     path = shard(tmp_path / "x.tar", {"a.mp4": films[0], "b.mp4": films[1]})
     first = catalogue(tmp_path)
     looked: list[Path] = []
-    monkeypatch.setattr("avssl.data.scan.look", lambda p: looked.append(p) or look(p))
+    monkeypatch.setattr("avssl.data.scan.look", lambda p, *proven: looked.append(p) or look(p, *proven))
     assert [i.info for i in catalogue(tmp_path)] == [i.info for i in first]
     assert not looked
     shard(path, {"a.mp4": films[2], "b.mp4": films[1]})

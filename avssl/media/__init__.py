@@ -13,7 +13,6 @@ from avssl.media.tar import COMPRESSED_TAR, TAR_SUFFIX, index_of, tar_members, w
 
 __all__ = [
     "COMPRESSED_TAR",
-    "Coding",
     "DECODERS",
     "PICTURE_SUFFIXES",
     "SOUND_SUFFIXES",
@@ -21,6 +20,7 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "Backend",
     "Bytes",
+    "Coding",
     "Decoding",
     "Encoded",
     "FileTable",
