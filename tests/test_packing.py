@@ -305,6 +305,19 @@ def test_other_choices_do_not_go_into_the_same_folder(source: Path, packed: Path
         pack(choice(source.parent, source.parent / "out"))
 
 
+def test_names_may_be_odd(tmp_path: Path) -> None:
+    odd = tmp_path / "in" / os.fsdecode(b'wave\xff, "1"')
+    odd.mkdir(parents=True)
+    write(odd / os.fsdecode(b"a\n\xfe.b.mp4"), Film(frames=3))
+    (tmp_path / "in" / "wave").mkdir()
+    write(tmp_path / "in" / "wave" / "ä.mp4", Film(frames=3))
+    report = pack(choice(tmp_path / "in", tmp_path / "out"))
+    assert (report.files, report.damaged) == (2, ())
+    found = catalogue(tmp_path / "out", damaged="stop")
+    assert {i.columns["source"] for i in found} == {'wave\\xff, "1"/a\n\\xfe.b.mp4', "wave/ä.mp4"}
+    assert len({i.label for i in found}) == 2
+
+
 def test_a_pack_can_be_packed(packed: Path, tmp_path: Path) -> None:
     report = pack(replace(choice(packed, tmp_path / "out"), short_side=32, codec="h264-fastdecode"))
     assert (report.files, report.damaged) == (6, ())

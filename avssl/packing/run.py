@@ -50,7 +50,7 @@ def pack(choice: Pack) -> Report:
     try:
         return _packed(choice)
     except OSError as e:
-        what = "there is no room left for it" if e.errno in NO_ROOM else f"it cannot be written ({e.strerror or e})"
+        what = "there is no room left for it" if e.errno in NO_ROOM else f"the system failed there ({e.strerror or e})"
         raise MediaError(e.filename or choice.out, what, "see to it and give the same command again: it goes on") from e
 
 
@@ -91,7 +91,7 @@ def _opened(choice: Pack, listed: Sequence[Entry]) -> Path:
     state = choice.out / STATE
     source_of = [[name_of(e, choice.source), e.start, e.end, *map(list, sorted(e.columns.items()))] for e in listed]
     told = {"proxy": repr(choice.proxy), "shard_size": choice.shard_size, "source": source_of}
-    mark = hashlib.sha256(json.dumps(told).encode(errors="surrogateescape")).hexdigest()
+    mark = hashlib.sha256(json.dumps(told).encode()).hexdigest()
     known = state / "mark"
     if not known.exists():
         if choice.out.exists() and any(choice.out.iterdir()) and not state.exists():
@@ -180,7 +180,7 @@ def _write_manifest(choice: Pack, packed: Mapping[str, Made], listed: Sequence[E
     first = ["path", "label", "split", "group"]
     names = [*first, *(n for n in dict.fromkeys(k for r in rows for k in r) if n not in first)]
     temporary = choice.out / f"{MANIFEST}.part"
-    with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -24,7 +25,8 @@ LARGEST_USTAR = 8 << 30
 def name_of(entry: Entry, source: Path) -> str:
     """The path of a file below the source, if it lies there."""
     root = source if source.is_dir() else source.parent
-    return (entry.path.relative_to(root) if entry.path.is_relative_to(root) else entry.path).as_posix()
+    name = (entry.path.relative_to(root) if entry.path.is_relative_to(root) else entry.path).as_posix()
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def columns(entry: Entry, made: Made, source: Path) -> dict[str, str]:
@@ -86,6 +88,8 @@ class ShardWriter:
     def finish(self) -> str:
         """Write the end, and the index; the checksum (SHA-256) of the shard."""
         self._write(bytes(2 * BLOCK))
+        self._file.flush()
+        os.fsync(self._file.fileno())  # or it might be taken for finished after the power has failed
         self._file.close()
         self._temporary.replace(self.path)
         write_index(self.path, self._places)
