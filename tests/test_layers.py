@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "losses": {"core"},
     "tasks": {"core", "encoders", "losses"},
     "data": {"core", "media", "samplers", "transforms"},
+    "packing": {"core", "data", "media"},
     "training": {"core", "data", "tasks", "encoders"},
     "evaluation": {"core", "data", "encoders", "training"},
     "report": {"core"},

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from avssl.core import MediaError, MediaInfo
+from avssl.data.shards import MEDIA_SUFFIXES, shard_files
 from avssl.data.tables import Place, at_place, place_of
-from avssl.media import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
+from avssl.media import COMPRESSED_TAR, TAR_SUFFIX, refusing
 
 __all__ = ["Catalogue", "Entry", "Item", "entries"]
 
@@ -92,9 +93,11 @@ def entries(source: Path) -> list[Entry]:
 
     Of a folder: every video, picture and sound file below it, sorted by path; the name of the folder that a file lies
     in directly is its label, if the source has such folders. Where all its folders are named as splits are (`SPLITS`),
-    they are the splits and those inside them the labels. A manifest is a CSV file with a column `path` (relative
-    to it) and, if wanted, `label, split, group, start, end` and any others. A folder that holds a `manifest.csv` is
-    that manifest.
+    they are the splits and those inside them the labels. Where there are none but tar files, the media in those are
+    listed, with the columns that `.json` and `.cls` members of the same name tell. A tar file is such a folder, too.
+
+    A manifest is a CSV file with a column `path` (relative to it) and, if wanted, `label, split, group, start, end` and
+    any others. A folder that holds a `manifest.csv` is that manifest.
 
     Raises:
         MediaError: the source is missing or empty, or a line of the manifest cannot be understood.
@@ -104,7 +107,7 @@ def entries(source: Path) -> list[Entry]:
         return _manifest(inside) if inside.is_file() else _folder(source)
     if not source.exists():
         raise MediaError(source, "there is no such folder or manifest", "check the path given as --data.root")
-    return _manifest(source)
+    return _folder(source) if source.suffix == TAR_SUFFIX else _manifest(source)
 
 
 SPLITS = {
@@ -119,21 +122,41 @@ SPLITS = {
 
 
 def _folder(root: Path) -> list[Entry]:
-    suffixes = VIDEO_SUFFIXES | PICTURE_SUFFIXES | SOUND_SUFFIXES
-    files = sorted(p for p in root.rglob("*") if p.suffix.lower() in suffixes and not p.is_dir())
-    if not files:
+    """The media below a folder, or, where there are none, those in the tar files below it."""
+    there = [p for p in sorted(root.rglob("*")) if not p.is_dir()] if root.is_dir() else [root]
+    listed: list[tuple[Path, dict[str, str]]] = [(p, {}) for p in there if p.suffix.lower() in MEDIA_SUFFIXES]
+    shards = {p: None for p in there if p.suffix == TAR_SUFFIX} if not listed else {}
+    for shard in shards:
+        with refusing(shard, "reading it"):
+            listed += shard_files(shard)
+    if not listed:
+        if any(p.name.endswith(COMPRESSED_TAR) for p in there):
+            raise MediaError(root, "only compressed tar files are in it", "uncompress them (gunzip) or unpack them")
         raise MediaError(root, "no video, picture or sound file below this folder", "check the path")
-
-    tops = {p.relative_to(root).parts[0] if p.parent != root else "" for p in files}
+    names = [_name(p, shards.keys(), root) for p, _ in listed]
+    tops = {n.parts[0] if len(n.parts) > 1 else "" for n in names}
     parted = tops <= SPLITS.keys()
 
-    def entry(path: Path) -> Entry:
-        above = path.relative_to(root).parts[:-1]
-        split = SPLITS[above[0]] if parted else ""
-        label = above[-1] if len(above) > parted else ""
-        return Entry(path=path, label=label, split=split, columns={"label": label, "split": split})
+    def entry(path: Path, name: Path, told: dict[str, str]) -> Entry:
+        above = name.parts[:-1]
+        columns = {"label": above[-1] if len(above) > parted else "", "split": SPLITS[above[0]] if parted else ""}
+        columns |= {k: v for k, v in told.items() if k != "path"}
+        return Entry(
+            path=path,
+            label=columns["label"],
+            split=columns["split"],
+            group=columns.get("group", ""),
+            columns=columns,
+        )
 
-    return [entry(p) for p in files]
+    return [entry(path, name, told) for (path, told), name in zip(listed, names, strict=True)]
+
+
+def _name(path: Path, shards: Set[Path], root: Path) -> Path:
+    """A path below the root; of a member of a tar file, as if it had been taken out beside it."""
+    shard = next((s for s in path.parents if s in shards), None) if shards else None
+    inside = path if shard is None else shard.parent / path.relative_to(shard)
+    return inside.relative_to(root if root.is_dir() else root.parent)
 
 
 def _manifest(path: Path) -> list[Entry]:

@@ -119,7 +119,7 @@ def _look(source: Path, paths: list[Path], *, workers: int) -> dict[Path, _Found
     cache_file = cache_root() / "scan" / f"{name}.tables"
     cached = read_tables(cache_file)
     good: dict[Path, tuple[Stamp, _Found]] = {}
-    for p in unique:
+    for p in sorted(unique, key=str):  # so that the members of one tar file follow one another
         if (row := cached.get(str(p))) and row[0] == _stamp(p) and (info := _info(row[1])):
             good[p] = row[0], _Found(info, row[1])
     failed: dict[Path, MediaError] = {}

@@ -42,7 +42,10 @@ def read_tables(path: Path) -> Known:
         content = json.loads(bytes(view[begin : begin + length]))
         if content["decoders"] != DECODERS:
             return {}
-        return {p: (Stamp(size=s, mtime_ns=m), view[at : at + n]) for p, (s, m, at, n) in content["files"].items()}
+        return {
+            path: (Stamp(size=size, mtime_ns=mtime, begin=begin), view[at : at + count])
+            for path, (size, mtime, begin, at, count) in content["files"].items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError):  # damaged: all is looked into again
         return {}
 
@@ -55,12 +58,12 @@ def write_tables(path: Path, tables: Iterable[tuple[str, Stamp, bytes | memoryvi
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    index: dict[str, tuple[int, int, int, int]] = {}
+    index: dict[str, tuple[int, int, int, int, int]] = {}
     try:
         with os.fdopen(handle, "wb") as file:
             for name, stamp, table in tables:
                 file.write(bytes(-file.tell() % ALIGNED))
-                index[name] = (stamp.size, stamp.mtime_ns, file.tell(), len(table))
+                index[name] = (stamp.size, stamp.mtime_ns, stamp.begin, file.tell(), len(table))
                 file.write(table)
             words = json.dumps({"decoders": DECODERS, "files": index}).encode()
             begin = file.tell()

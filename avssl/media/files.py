@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from avssl.core import MediaError
-from avssl.media.tar import members, tar_of
+from avssl.media.tar import compressed_tar_of, members, tar_of
 
 __all__ = ["Bytes", "Stamp", "changed", "first_bytes", "open_container", "read_whole", "refusing", "stamp_of"]
 
@@ -110,6 +110,9 @@ def first_bytes(path: Path, count: int = 16) -> bytes:
             tar = tar_of(path)
             mode = (tar or path).stat().st_mode
         except (FileNotFoundError, NotADirectoryError) as e:
+            if packed := compressed_tar_of(path):
+                what = f"{packed.name} is compressed, so that nothing in it can be read where it lies"
+                raise MediaError(path, what, f"uncompress it (gunzip {packed.name}) or unpack it") from e
             raise MediaError(path, "there is no such file", "check the path or the manifest") from e
         except ValueError as e:  # a NUL in the path
             raise MediaError(repr(path), f"not a path ({e})", "check the path or the manifest") from e
@@ -127,13 +130,13 @@ def first_bytes(path: Path, count: int = 16) -> bytes:
     return head
 
 
-def read_whole(path: Path, *, most: int | None = None) -> bytes:
-    """All bytes of a file, or the first of them.
+def read_whole(path: Path, stamp: Stamp | None = None, *, most: int | None = None) -> bytes:
+    """All bytes of a file, or the first of them; with its `stamp` it need not be looked for.
 
     Raises:
-        OSError, MediaError: as `stamp_of`.
+        OSError, MediaError: as `stamp_of`, or it has changed since that stamp.
     """
-    stamp = stamp_of(path)
+    stamp = stamp or stamp_of(path)
     with closing(Bytes(path, stamp)) as content:
         return content.read(stamp.size if most is None else min(most, stamp.size), 0)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from avssl.core import MediaError
 from avssl.media.ffmpeg_libraries import find_ffmpeg
-from avssl.media.files import read_whole
+from avssl.media.files import Stamp, read_whole
 
 __all__ = ["load_picture"]
 
@@ -28,16 +28,16 @@ PLAIN = {"JPEG": {"RGB", "L"}, "WEBP": {"RGB", "RGBA"}}
 """Formats, and in Pillow's words the pixels, of which torchcodec makes the same to the bit, 1.2 to 3 times as fast."""
 
 
-def load_picture(path: Path) -> av.VideoFrame | None:
+def load_picture(path: Path, stamp: Stamp | None = None) -> av.VideoFrame | None:
     """Decode a picture, turned upright as its EXIF says, to RGB; None if it is an animation.
 
-    Sixteen-bit grey keeps its upper eight bits; alpha is dropped.
+    Sixteen-bit grey keeps its upper eight bits; alpha is dropped. With its `stamp` the file need not be looked for.
 
     Raises:
         MediaError: it cannot be decoded.
     """
     try:
-        data = read_whole(path)
+        data = read_whole(path, stamp)
         with Image.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP", "BMP", "GIF"]) as image:
             if getattr(image, "is_animated", False) and image.format != "MPO":  # the rest of an MPO are previews
                 return None

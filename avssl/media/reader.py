@@ -51,7 +51,8 @@ def open_media(
     """
     file, on = Path(path), device_of(device)
     if table is None or table.info.is_picture:
-        if _is_picture(file) and (frame := load_picture(file)) is not None:
+        stamp = None if table is None else table.stamp
+        if (stamp or _is_picture(file)) and (frame := load_picture(file, stamp)) is not None:
             return _Picture(file, frame, on)
         table = animation_table(file) or build_table(file)
     return _film(file, table, backend, on)
