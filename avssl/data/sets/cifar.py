@@ -35,7 +35,8 @@ def read(folder: Path, *, classes: Literal[10, 100]) -> Listing:
     test = "test_batch.bin" if classes == 10 else "test.bin"
     files = [(official(root, name, put=put), "train") for name in train] + [(official(root, test, put=put), "test")]
     kinds = ("batches.meta.txt",) if classes == 10 else ("coarse_label_names.txt", "fine_label_names.txt")
-    names = [lines(official(root, name, put=put)) for name in kinds]
+    words = [official(root, name, put=put) for name in kinds]
+    names = [lines(path) for path in words]
 
     def shown() -> Iterator[Picture]:
         for path, split in files:
@@ -44,7 +45,7 @@ def read(folder: Path, *, classes: Literal[10, 100]) -> Listing:
                 pixels = record[len(names) :].reshape(3, SIDE, SIDE).transpose(1, 2, 0)
                 yield Picture(pixels, {"label": label, "split": split, "coarse": "".join(above)})
 
-    entries = pictures(f"cifar{classes}", [path for path, _ in files], shown())
+    entries = pictures(f"cifar{classes}", [*(path for path, _ in files), *words], shown())
     known = Official(name=f"CIFAR-{classes}", put=put, counts={"train": 50_000, "test": 10_000}, classes=classes)
     return known.listing(folder, entries)
 

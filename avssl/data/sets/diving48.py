@@ -1,7 +1,7 @@
 """Diving48 V2 (Li et al., ECCV 2018; labels of 2020): 15,027 training and 1,970 test clips of 48 dives.
 
-The official split parts clips, not the competitions that they were cut from, so these are no groups: the column
-`source` tells the YouTube video.
+Nothing says that the official split keeps the competitions apart that the clips were cut from, so these are no groups:
+the column `source` tells the YouTube video.
 """
 
 from __future__ import annotations

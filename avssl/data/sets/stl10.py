@@ -29,9 +29,11 @@ def read(folder: Path) -> Listing:
         MediaError: a file is missing, or not of whole pictures, each with a label.
     """
     root = official(folder, "stl10_binary", put=PUT)
-    names = lines(official(root, "class_names.txt", put=PUT))
+    words = official(root, "class_names.txt", put=PUT)
+    names = lines(words)
     files = {split: official(root, f"{split}_X.bin", put=PUT) for split in ("train", "test")}
-    labels = {split: np.fromfile(official(root, f"{split}_y.bin", put=PUT), np.uint8) for split in files}
+    told = {split: official(root, f"{split}_y.bin", put=PUT) for split in files}
+    labels = {split: np.fromfile(path, np.uint8) for split, path in told.items()}
     if (root / "unlabeled_X.bin").is_file():
         files["unlabelled"] = root / "unlabeled_X.bin"
     folds = root / "fold_indices.txt"
@@ -45,7 +47,7 @@ def read(folder: Path) -> Listing:
                 among = [str(k) for k, fold in enumerate(drawn) if n in fold] if split == "train" else []
                 yield Picture(pixels, {"label": label, "split": split, "folds": ";".join(among)})
 
-    entries = pictures("stl10", [*files.values(), folds], shown())
+    entries = pictures("stl10", [*files.values(), *told.values(), words, folds], shown())
     known = Official(name="STL-10", put=PUT, counts={k: COUNTS[k] for k in files}, classes=10)
     return known.listing(folder, entries)
 
