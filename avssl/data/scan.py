@@ -36,7 +36,6 @@ def catalogue(source: Path, *, damaged: Damaged = "skip", workers: int = 4) -> C
 
     Raises:
         MediaError: the source lists nothing readable, or, with `damaged="stop"`, the first file that is damaged.
-        ValueError: the named data set has no such split.
     """
     place, listed = _listed(source)
     known = _look(place, [e.path for e in listed], workers=workers)

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from avssl.core import MediaError
 from avssl.data.sets import (
     audioset,
     ave,
@@ -84,12 +85,14 @@ def read(name: Name, folder: Path, *, split: int = 1) -> Listing:
     """What the official lists of a data set say about the files in a folder; `split` is that of sets that have three.
 
     Raises:
-        MediaError: a list, or all files that the lists name, are missing, with what to put where; or it is damaged.
-        ValueError: the data set has no such split.
+        MediaError: a list, or all files that the lists name, are missing, with what to put where; a list is damaged; or
+            the data set has no such split.
     """
     count = 3 if name in get_args(ThreeSplits) else 1
     if not 1 <= split <= count:
-        raise ValueError(f"{name} has no split {split}: {f'1 to {count}' if count > 1 else 'it has one only'}")
+        raise MediaError(
+            folder, f"{name} has no split {split}", f"choose of 1 to {count}" if count > 1 else "it has one"
+        )
     match name:
         case "ucf101":
             return ucf101.read(folder, split=split)

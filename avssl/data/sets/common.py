@@ -6,8 +6,9 @@ import csv
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -53,8 +54,9 @@ class Official:
         """
         if not listed:
             raise MediaError(folder, f"nothing of {self.name} is here", self.put)
-        found = listed if there else [e for e in listed if e.path.is_file()]
-        missing = [] if there else [e.path for e in listed if not e.path.is_file()]
+        here = [there or e.path.is_file() for e in listed]
+        found = list(compress(listed, here))
+        missing = [e.path for e, is_here in zip(listed, here, strict=True) if not is_here]
         if not found:
             what = f"none of the {len(listed)} files that the lists of {self.name} name is there, such as {missing[0]}"
             raise MediaError(folder, what, self.put)
@@ -93,11 +95,11 @@ def entry(
     """An entry with the columns that a manifest of it would have; several `labels` are one text, parted by ';'.
 
     Raises:
-        ValueError: there is a ';' in one of several labels.
+        MediaError: there is a ';' in one of several labels.
     """
     several = list(labels)
     if bad := [name for name in several if ";" in name]:
-        raise ValueError(f"label {bad[0]!r} has a ';', which parts one label from the next: write it otherwise")
+        raise MediaError(path, f"its label {bad[0]!r} has a ';', which parts one label from the next", "rename it")
     columns = {
         "path": str(path),
         "label": label,
@@ -145,7 +147,7 @@ def lines(path: Path) -> list[str]:
 
 def rows(
     path: Path, columns: Sequence[str], *, header: bool = True, delimiter: str = ",", skip: str = ""
-) -> list[dict[str, str]]:
+) -> Iterator[dict[str, str]]:
     """The rows of a CSV file by the names of its columns; without a `header`, these are the names.
 
     Lines that begin with `skip` are comments.
@@ -158,12 +160,12 @@ def rows(
         reader = csv.DictReader(
             kept, fieldnames=None if header else list(columns), delimiter=delimiter, skipinitialspace=True
         )
-        found = [{k: (v or "").strip() for k, v in row.items() if k is not None} for row in reader]
+        if absent := sorted(set(columns) - set(reader.fieldnames or ())):
+            raise MediaError(path, f"it has no column {', '.join(absent)}", "fetch the official list again")
+        for row in reader:
+            yield {k: (v or "").strip() for k, v in row.items() if k is not None}
     except csv.Error as e:
         raise MediaError(path, f"not a CSV file ({e})", "fetch the official list again") from e
-    if absent := sorted(set(columns) - set(reader.fieldnames or ())):
-        raise MediaError(path, f"it has no column {', '.join(absent)}", "fetch the official list again")
-    return found
 
 
 def tree(path: Path) -> Any:
