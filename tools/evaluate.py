@@ -3,6 +3,7 @@
     python tools/evaluate.py runs/pace-1 runs/pace-2 runs/pace-3 --label label appearance
     python tools/evaluate.py runs/moco-1 --data gestures.csv --split.group person
     python tools/evaluate.py runs/avts-1 --data esc10.csv --modality sound --split.folds fold --out esc10
+    python tools/evaluate.py runs/pace-1 --data hmdb51-split2:~/hmdb51
 
 Several runs are taken for seeds of one recipe: the table gives mean and standard deviation over them.
 """
@@ -46,7 +47,8 @@ class Choice:
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Run folders, or .safetensors files of encoders."""
     data: Path | None = None
-    """A folder or a manifest; None: what each run was trained on."""
+    """A folder, a manifest, or a public data set as NAME:FOLDER, such as ucf101:~/ucf101 or ucf101-split2:~/ucf101 (the
+    names: tools/manifest.py --help); None: what each run was trained on."""
     modality: Literal["video", "sound", "both"] = "both"
     """Which of the runs' encoders to score."""
     how: Annotated[Evaluation, tyro.conf.arg(name="")] = field(default_factory=Evaluation)

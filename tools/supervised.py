@@ -16,7 +16,7 @@ from avssl.evaluation import labels_of, transfer
 from avssl.samplers import RandomClips
 from avssl.tasks import Classify
 from avssl.training import Run, Train, fit, start
-from avssl.transforms import HorizontalFlip, RandomCrop
+from avssl.transforms import HorizontalFlip, RandomCrop, Transform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,9 @@ def main(c: Config) -> Run:
     classes = torch.full((max(i.index for i in items) + 1,), -100)  # what cross-entropy leaves out
     classes[[i.index for i in items]] = torch.from_numpy(numbers)
     sampler = c.cut(RandomClips())
-    transform = RandomCrop(c.size, short_side=c.short_side) | HorizontalFlip()
+    transform: Transform = RandomCrop(c.size, short_side=c.short_side)
+    if c.data.catalogue().flips:
+        transform = transform | HorizontalFlip()
     task = Supervised(c.encoder.build(), classes, count=len(names))
     fit(run, task, c.data.clips(sampler, transform))
     return transfer(run, task.encoders(), c.data, c)

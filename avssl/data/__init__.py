@@ -3,7 +3,7 @@
 from avssl.data.choice import Data, one_way
 from avssl.data.clips import Clips, Reading
 from avssl.data.collate import by_shape, collate
-from avssl.data.items import Catalogue, Entry, Item, entries
+from avssl.data.items import Catalogue, Entry, Item, entries, write_manifest
 from avssl.data.loader import Loader, batches, epoch_order
 from avssl.data.processes import ReaderDied
 from avssl.data.readers import Readers
@@ -30,4 +30,5 @@ __all__ = [
     "entries",
     "epoch_order",
     "one_way",
+    "write_manifest",
 ]

@@ -30,7 +30,8 @@ class Data:
     """What to learn from, and what to do about damaged files."""
 
     root: Path | None = None
-    """A folder of media, or a manifest (CSV with `path` and, if wanted, label, split, group, start, end).
+    """A folder of media, a manifest (CSV with `path` and, if wanted, label, split, group, start, end), or a public data
+    set as NAME:FOLDER, such as ucf101:~/ucf101 or ucf101-split2:~/ucf101 (the names: tools/manifest.py --help).
     None: the toybox, which avssl makes itself."""
     splits: tuple[str, ...] = ("train", "unlabelled", "")
     """Splits of the manifest to pretrain on; '' are the items that have none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from avssl.data.shards import MEDIA_SUFFIXES, shard_files
 from avssl.data.tables import Place, at_place, place_of
 from avssl.media import COMPRESSED_TAR, TAR_SUFFIX, refusing
 
-__all__ = ["Catalogue", "Entry", "Item", "entries"]
+__all__ = ["Catalogue", "Entry", "Item", "entries", "write_manifest"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,11 @@ class Catalogue:
         wanted = (split,) if isinstance(split, str) else split
         return replace(self, items=tuple(i for i in self.items if i.split in wanted))
 
+    @property
+    def flips(self) -> bool:
+        """Whether labels stay right when a clip is flipped from left to right: unless a column `flip` says no."""
+        return not any(i.columns.get("flip") == "no" for i in self.items)
+
     def column(self, name: str) -> list[str]:
         """A column of the manifest, one text for each item.
 
@@ -106,7 +111,7 @@ def entries(source: Path) -> list[Entry]:
         inside = source / "manifest.csv"
         return _manifest(inside) if inside.is_file() else _folder(source)
     if not source.exists():
-        raise MediaError(source, "there is no such folder or manifest", "check the path given as --data.root")
+        raise MediaError(source, "there is no such folder or manifest", "check the path, or the name in NAME:FOLDER")
     return _folder(source) if source.suffix == TAR_SUFFIX else _manifest(source)
 
 
@@ -201,3 +206,28 @@ def _row(manifest: Path, line: int, row: Mapping[str | None, str | list[str] | N
         end=end,
         columns=columns,
     )
+
+
+def write_manifest(listed: Sequence[Entry], path: Path) -> None:
+    """Write entries as a manifest that `entries` reads; files below its folder are told relative to it.
+
+    Raises:
+        OSError: it cannot be written there.
+    """
+    first = ("path", "label", "labels", "split", "group", "start", "end")
+    own = [_columns(e) for e in listed]
+    used = {k for row in own for k, v in row.items() if v}
+    names = [n for n in first if n in used] + sorted(used - set(first))
+    root = path.resolve().parent
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, names, extrasaction="ignore")
+        table.writeheader()
+        for e, row in zip(listed, own, strict=True):
+            place = e.path.absolute()
+            row["path"] = place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
+            table.writerow(row)
+
+
+def _columns(e: Entry) -> dict[str, str]:
+    times = {"start": repr(e.start) if e.start else "", "end": "" if e.end is None else repr(e.end)}
+    return {**e.columns, "path": str(e.path), "label": e.label, "split": e.split, "group": e.group, **times}

@@ -16,6 +16,7 @@ from rich.progress import track
 
 from avssl.core import MediaError, MediaInfo
 from avssl.data.items import Catalogue, Entry, Item, entries
+from avssl.data.sets import named, read
 from avssl.data.tables import read_tables, write_tables
 from avssl.media import Coding, Stamp, look, packed, stamp_of, unpacked
 from avssl.media.toybox import cache_root
@@ -26,8 +27,9 @@ Damaged = Literal["skip", "stop"]
 
 
 def catalogue(source: Path, *, damaged: Damaged = "skip", workers: int = 4) -> Catalogue:
-    """Look into every file that a folder or manifest lists, and number those that can be read.
+    """Look into every file that a folder, a manifest or a named data set lists, and number those that can be read.
 
+    A named data set is spelled `NAME:FOLDER`, as `ucf101:~/ucf101` or `ucf101-split2:~/ucf101` (see `avssl.data.sets`).
     Numbers follow the order of the list, damaged entries included, so that they stay when a file is repaired. What is
     known of a file is cached until its size or its time of change does; a damaged one is looked into every time, as
     rights or a disk can be mended without a trace in either.
@@ -35,8 +37,8 @@ def catalogue(source: Path, *, damaged: Damaged = "skip", workers: int = 4) -> C
     Raises:
         MediaError: the source lists nothing readable, or, with `damaged="stop"`, the first file that is damaged.
     """
-    listed = entries(source)
-    known = _look(source, [e.path for e in listed], workers=workers)
+    place, listed = _listed(source)
+    known = _look(place, [e.path for e in listed], workers=workers)
     items: list[Item] = []
     rejected: list[MediaError] = []
     for index, entry in enumerate(listed):
@@ -55,6 +57,17 @@ def catalogue(source: Path, *, damaged: Damaged = "skip", workers: int = 4) -> C
     if rejected:
         announce(f"{source}: {len(rejected)} of {len(listed)} files are left out:", rejected)
     return Catalogue(source=source, items=tuple(items), rejected=tuple(rejected))
+
+
+def _listed(source: Path) -> tuple[Path, Sequence[Entry]]:
+    """The place whose files they are (all splits of a named data set share their cache), and the entries."""
+    if (found := named(source)) is None:
+        return source, entries(source)
+    name, folder, split = found
+    listing = read(name, folder, split=split)
+    for note in listing.notes:
+        announce(note, [])
+    return folder, listing.entries
 
 
 def _fields(entry: Entry) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from avssl.media.clips import Media
 from avssl.media.decoding import Backend, Decoding, device_of
 from avssl.media.files import Bytes, Stamp, read_whole, refusing, stamp_of
+from avssl.media.joining import film_of_pictures
 from avssl.media.kinds import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
 from avssl.media.measure import Kind, Measured, Timing, kind_of, measured, timings
 from avssl.media.packets import Coding
@@ -34,6 +35,7 @@ __all__ = [
     "Timing",
     "device_of",
     "encode",
+    "film_of_pictures",
     "index_of",
     "kind_of",
     "look",

@@ -31,6 +31,7 @@ from avssl.media.picture import load_picture
 from avssl.media.place import placed
 from avssl.media.reader import look
 from avssl.media.sound import cut
+from avssl.media.spent import Spent
 from avssl.media.table import FileTable, PictureTable, SoundTable
 
 __all__ = ["Encoded", "Proxy", "encode"]
@@ -266,7 +267,7 @@ def _scaled(path: Path, table: FileTable, part: Part, size: tuple[int, int]) -> 
         frames = enumerate(_in_order(path, picture, table, part))
         while some := list(islice(frames, AT_ONCE)):
             shot = Shot(numbers=tuple(k for k, _ in some), boxes=(Box(height=high, width=wide),), size=size)
-            yield from placed(path, some, [shot], picture.turn)[0].numpy()
+            yield from placed(path, some, [shot], picture.turn, Spent())[0].numpy()
 
 
 def _in_order(path: Path, picture: PictureTable, table: FileTable, part: Part) -> Iterator[VideoFrame]:
