@@ -193,7 +193,7 @@ def _decoder(stream: Stream) -> Decoder:
 def _fill(found: dict[int, Track], container: InputContainer, path: Path, patience: Patience) -> None:
     with closing(Bytes(path, stamp_of(path))) as file:
         for packet in demux(container, [t.stream for t in found.values()]) if found else ():
-            patience.found()
+            patience.found(packet.size)
             _add(found[packet.stream_index], packet, file)
         patience.found()
 
