@@ -22,7 +22,7 @@ from avssl.core import MediaError, Sound, Span
 from avssl.media import look, open_media, packed, unpacked
 
 LIMIT = 5
-"""Seconds after which a file is said to hang."""
+"""Seconds of the processor after which a file is said to hang."""
 
 ENDLESS = 1 << 40
 """Bytes of a file that holds next to nothing."""
@@ -193,7 +193,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 def test_no_damaged_file_hangs_or_crashes(report: Report) -> None:
-    assert report.code != -signal.SIGALRM, f"hangs: {report.last}"
+    assert report.code not in {-signal.SIGALRM, -signal.SIGPROF}, f"hangs: {report.last}"
     assert report.code == 0, report.last
     assert report.outcomes.keys() == DAMAGED.keys()
     assert len(set(report.open)) == 1
