@@ -14,6 +14,7 @@ from awkward_streams import (
     EBML,
     FIXED,
     NO_LACING,
+    VOP,
     XIPH,
     compressed,
     fields_of_h264,
@@ -194,8 +195,8 @@ def xvid_packed(path: Path) -> Truth:
     packets = packets_of(source)
     chunks: list[bytes] = []
     for data in packets:
-        at = data.rindex(b"\0\0\1\xb6")
-        if data[at + 4] >> 6 == 2:
+        at = data.index(VOP)
+        if kind_of(data) == 2:
             chunks[-1] += data
             chunks.append(not_coded())
         else:
@@ -218,6 +219,35 @@ def not_coded_pictures(path: Path) -> Truth:
         end=len(chunks) / RATE,
         tick=tick_of(path, 1 / RATE),
     )
+
+
+def not_coded_among_b(path: Path) -> Truth:
+    """MPEG-4 in AVI with B pictures, in which one that is not coded comes, as it is shown, before each third anchor."""
+    film = Film(frames=40, codec="mpeg4", options={"g": "12", "bf": "2", "b_strategy": "0"})
+    source = write(beside(path, ".avi"), film)
+    chunks, shown, anchors, held = [], [], 0, "first"
+    for data in packets_of(source):
+        if kind_of(data) == 2:
+            shown.append("picture")
+            chunks.append(data)
+            continue
+        anchors += 1
+        if anchors % 3 == 0:  # it follows the anchor that is held back, which is therefore shown
+            shown.append("picture")
+            held = "word"
+            chunks.append(not_coded())
+        shown += [] if held == "first" else [held]
+        held = "picture"
+        chunks.append(data)
+    muxed(source, path, chunks, 1 / RATE, lambda k: k == 0)
+    shown.append(held)
+    times = [k / RATE for k, what in enumerate(shown) if what == "picture"]
+    return Truth(numbers=range(40), times=times, end=len(shown) / RATE, tick=1 / RATE)
+
+
+def kind_of(data: bytes) -> int:
+    """vop_coding_type of the first picture in a packet of MPEG-4 part 2."""
+    return data[data.index(VOP) + len(VOP)] >> 6
 
 
 def empty_chunks(path: Path) -> Truth:
@@ -277,6 +307,7 @@ MADE: Mapping[str, Kind] = {
     "xvid_packed.avi": xvid_packed,
     "not_coded.avi": not_coded_pictures,
     "not_coded.mp4": not_coded_pictures,
+    "not_coded_among_b.avi": not_coded_among_b,
     "empty_chunks.avi": empty_chunks,
     "header_change.ts": header_change,
     "header_change.h264": header_change,

@@ -13,6 +13,7 @@ import numpy as np
 IDR, SLICE, SPS, PPS = 0x65, 0x41, 0x67, 0x68  # nal_ref_idc and nal_unit_type, ITU-T H.264 table 7-1
 I_PCM, I_SLICE = 25, 7
 NO_LACING, XIPH, FIXED, EBML = 0x00, 0x02, 0x04, 0x06  # bits of the flags of a block, RFC 9559 section 10.3
+VOP = b"\0\0\1\xb6"
 DIVX = b"\0\0\1\xb2DivX503b1393p"
 """User data by which encoders tell that B pictures are packed behind the picture that they need."""
 

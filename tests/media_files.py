@@ -68,6 +68,7 @@ class Noise:
     start: float = 0.0
     sample_fmt: str | None = None
     bit_rate: int = 128_000
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def write(
@@ -110,7 +111,8 @@ def _add_film(out: av.container.OutputContainer, film: Film) -> av.VideoStream:
 
 
 def _add_noise(out: av.container.OutputContainer, noise: Noise) -> av.AudioStream:
-    stream = out.add_stream(noise.codec, rate=noise.rate, layout={1: "mono", 2: "stereo"}[noise.samples.shape[0]])
+    layout = {1: "mono", 2: "stereo"}[noise.samples.shape[0]]
+    stream = out.add_stream(noise.codec, rate=noise.rate, layout=layout, options=dict(noise.options))
     if noise.sample_fmt:
         stream.codec_context.format = noise.sample_fmt
     stream.bit_rate = noise.bit_rate

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +11,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from awkward_streams import remux, with_bytes
 from media_files import Film, Noise, bursts, number_of, numbers_of, write
 
 from avssl.core import MediaError, MediaInfo, Sound, Span
@@ -107,25 +107,6 @@ def test_an_edit_list_hides_frames(folder: Path) -> None:
     with open_media(path) as media:
         (clip,) = media.read([Span(times=tuple(middles(info)))])
     assert numbers_of(clip.video) == list(range(7, 40))
-
-
-def remux(source: Path, path: Path, change: Callable[[int, av.Packet], av.Packet | None]) -> Path:
-    """Copy the pictures of a file packet by packet, each changed or left out."""
-    with av.open(str(source)) as a, av.open(str(path), "w") as b:
-        stream = b.add_stream_from_template(a.streams.video[0])
-        for number, packet in enumerate(a.demux(a.streams.video[0])):
-            copy = change(number, packet) if packet.size else None
-            if copy is not None:
-                copy.stream = stream
-                b.mux(copy)
-    return path
-
-
-def with_bytes(packet: av.Packet, data: bytes) -> av.Packet:
-    copy = av.Packet(data)
-    copy.pts, copy.dts, copy.time_base, copy.duration = packet.pts, packet.dts, packet.time_base, packet.duration
-    copy.is_keyframe = packet.is_keyframe
-    return copy
 
 
 @pytest.mark.parametrize("group", ["closed", "open"])

@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 import torch
+from awkward_streams import remux, with_bytes
 from media_files import Film, Noise, bursts, numbered, numbers_of, write
-from test_media import remux, with_bytes
 
 from avssl.core import MediaError, Span
 from avssl.data import catalogue, entries

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -124,7 +125,9 @@ def test_pixels_that_are_no_squares_are_stretched_and_crops_are_of_the_shown_fra
 
 
 def test_pixels_of_a_shape_that_cannot_be_are_squares(tmp_path: Path) -> None:
-    info = look(
-        write(tmp_path / "needles.mov", Film(frames=2, codec="mjpeg", pix_fmt="yuvj420p", aspect=Fraction(99)))
-    ).info
+    film = Film(frames=2, codec="mjpeg", pix_fmt="yuvj420p", aspect=Fraction(20))
+    path = write(tmp_path / "needles.mov", film)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == 20
+    info = look(path).info
     assert (info.height, info.width) == (48, 64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -15,7 +16,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from avssl.core import Box, MediaError, Span
-from avssl.media import open_media, probe
+from avssl.media import look, open_media, packed, probe, unpacked
 from avssl.media.clips import pixels
 from avssl.media.convert import Converter
 
@@ -24,7 +25,13 @@ LUMA = {
     5: (0.299, 0.114),
     9: (0.2627, 0.0593),
     2: (0.299, 0.114),
-}  # K_R, K_B: ITU-R BT.709, 601, 2020
+    4: (0.30, 0.11),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+}
+"""K_R and K_B of the matrices (ITU-T H.273, table 4): BT.709, BT.601, BT.2020, unspecified, FCC, BT.601, SMPTE 240."""
+
+LOSSLESS = "log-level=none:pools=none:frame-threads=1:lossless=1:bframes=2"
 
 
 def smooth(height: int, width: int) -> np.ndarray:
@@ -111,27 +118,78 @@ def test_each_frame_may_have_its_own_box(still: Path) -> None:
         assert torch.equal(moving.video[k], clip.video[0])
 
 
-@pytest.mark.parametrize("matrix", LUMA)
-@pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p", "yuv422p10le"])
-def test_flat_colours_follow_the_matrix_and_the_range(matrix: int, full: bool, pix_fmt: str) -> None:
+PATCHES = [(90, 120, 150), (180, 100, 140), (60, 128, 128), (130, 170, 90), (235, 128, 128), (16, 128, 128)]
+PATCHES += [(81, 90, 240), (145, 54, 34), (41, 240, 110), (125, 128, 128), (200, 128, 160)]
+"""Luma, blue and red difference of eight bits: colours, some of them saturated, and greys."""
+
+DEPTHS = {f"yuv{s}p{d}": 10 if d else 8 for s in ("420", "422", "444") for d in ("", "10le")}
+
+
+def flat(patch: tuple[int, int, int], pix_fmt: str, matrix: int, told: int) -> av.VideoFrame:
+    """A frame of one colour; `told` is its range: 0 nobody says, 1 limited, 2 full."""
+    frame = av.VideoFrame(64, 48, pix_fmt)
+    deep = DEPTHS[pix_fmt] > 8
+    for plane, value in zip(frame.planes, patch, strict=True):
+        samples = np.full(plane.buffer_size // (1 + deep), value << 2 * deep, "<u2" if deep else "u1")
+        plane.update(samples.tobytes())
+    frame.colorspace, frame.color_range = matrix, told
+    return frame
+
+
+def rgb_of(patch: tuple[int, int, int], depth: int, matrix: int, *, full: bool) -> np.ndarray:
+    """What the colour is in RGB (3,) of 0…255, by ITU-T H.273, equations 1 to 3, 20 to 23 and 38 to 40."""
     red, blue = LUMA[matrix]
-    deep = 4 if pix_fmt.endswith("10le") else 1
+    y, u, v = (float(value << depth - 8) for value in patch)
+    one = 1 << depth - 8
+    low, luma, chroma = (0, (1 << depth) - 1, (1 << depth) - 1) if full else (16 * one, 219 * one, 224 * one)
+    bright, cb, cr = (y - low) / luma, (u - 128 * one) / chroma, (v - 128 * one) / chroma
+    r, b = bright + 2 * (1 - red) * cr, bright + 2 * (1 - blue) * cb
+    g = (bright - red * r - blue * b) / (1 - red - blue)
+    return np.clip(np.array([r, g, b]) * 255, 0, 255)
+
+
+@pytest.mark.parametrize("matrix", LUMA)
+@pytest.mark.parametrize("told", [0, 1, 2])
+@pytest.mark.parametrize("pix_fmt", DEPTHS)
+def test_flat_colours_follow_the_matrix_and_the_range(matrix: int, told: int, pix_fmt: str) -> None:
     converter = Converter()
-    for y, u, v in [(90, 120, 150), (180, 100, 140), (60, 128, 128), (130, 170, 90), (235, 128, 128), (16, 128, 128)]:
-        frame = av.VideoFrame(64, 48, pix_fmt)
-        for plane, value in zip(frame.planes, (y, u, v), strict=True):
-            line = np.full(plane.buffer_size // (1 if deep == 1 else 2), value * deep, np.uint8 if deep == 1 else "<u2")
-            plane.update(line.tobytes())
-        frame.colorspace, frame.color_range = matrix, 2 if full else 1
-        out = np.zeros((3, 30, 40), np.uint8)
-        converter(frame, (3, 5, 40, 50), out)
-        luma, low = (y / 255, 255) if full else ((y - 16) / 219, 224)
-        cb, cr = (u - 128) / low, (v - 128) / low
-        r, b = luma + 2 * (1 - red) * cr, luma + 2 * (1 - blue) * cb
-        g = (luma - red * r - blue * b) / (1 - red - blue)
-        expected = np.clip(np.array([r, g, b]) * 255, 0, 255)
-        assert np.abs(out - expected[:, None, None]).max() <= 2
+    for patch in PATCHES:
+        frame = flat(patch, pix_fmt, matrix, told)
+        expected = rgb_of(patch, DEPTHS[pix_fmt], matrix, full=told == 2)
+        for size in ((30, 40), (48, 64), (80, 96)):
+            out = np.zeros((3, *size), np.uint8)
+            converter(frame, (3, 5, 40, 50), out)
+            assert np.abs(out - expected[:, None, None]).max() <= 2
+
+
+FILES = {"mkv": ("ffv1", {}), "mp4": ("libx264", {"qp": "0", "bf": "2"}), "ts": ("libx265", {"x265-params": LOSSLESS})}
+
+
+@pytest.mark.parametrize("matrix", LUMA)
+@pytest.mark.parametrize("told", [0, 1, 2])
+@pytest.mark.parametrize("suffix", FILES)
+def test_a_file_says_how_its_colours_are_meant(matrix: int, told: int, suffix: str, folder: Path) -> None:
+    """By its container or by its stream, and through the table that is cached, too."""
+    codec, options = FILES[suffix]
+    path = folder / f"flat_{matrix}_{told}.{suffix}"
+    pix_fmt = "yuv444p10le" if suffix == "mkv" else "yuv420p"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
+        stream.codec_context.colorspace, stream.codec_context.color_range = matrix, told
+        stream.codec_context.thread_count = 1
+        for k, patch in enumerate(PATCHES):
+            frame = flat(patch, pix_fmt, matrix, told)
+            frame.pts, frame.time_base = k, Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    times = tuple((k + 0.5) / 25 for k in range(len(PATCHES)))
+    with open_media(path, unpacked(packed(look(path)))) as media:
+        whole, small = media.read([Span(times=times), Span(times=times, size=(20, 30))])
+    for k, patch in enumerate(PATCHES):
+        expected = rgb_of(patch, DEPTHS[pix_fmt], matrix, full=told == 2)[:, None, None]
+        assert np.abs(whole.video[k].numpy() - expected).max() <= 2
+        assert np.abs(small.video[k].numpy() - expected).max() <= 2
 
 
 @pytest.mark.parametrize(

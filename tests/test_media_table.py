@@ -10,8 +10,9 @@ import av
 import numpy as np
 import pytest
 import torch
+from awkward_streams import with_bytes
 from media_files import Film, Noise, bursts, numbers_of, write
-from test_media import KINDS, with_bytes
+from test_media import KINDS
 
 from avssl.core import MediaError, Span
 from avssl.media import Coding, FileTable, Stamp, feed, look, open_media, packed, unpacked

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from avssl.core import MediaError, MediaInfo, Sound
 from avssl.media.clips import Media, Shot
-from avssl.media.files import changed, first_bytes, read_whole, refusing, stamp_of
+from avssl.media.files import changed, first_bytes, refusing, stamp_of
+from avssl.media.picture import picture_bytes
 from avssl.media.place import placed
 from avssl.media.table import FileTable
 from avssl.media.turn import Turn
@@ -36,7 +37,7 @@ def animation_table(path: Path) -> FileTable | None:
     if head[:4] != b"RIFF" or head[8:12] != b"WEBP":
         return None
     with refusing(path, "reading it"):
-        stamp, data = stamp_of(path), read_whole(path)
+        stamp, data = stamp_of(path), picture_bytes(path)
     lasting = _durations(data)
     if not lasting:
         return None
@@ -61,7 +62,7 @@ class Animation(Media):
         with refusing(path, "reading it"):
             if stamp_of(path) != table.stamp:
                 raise changed(path)
-            self._data = read_whole(path)
+            self._data = picture_bytes(path)
         self._begins = np.concatenate([[0], np.cumsum(_durations(self._data))[:-1]])
 
     @property

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer
@@ -122,13 +122,15 @@ def demux(container: InputContainer, streams: list[Stream]) -> Iterator[AnyPacke
     errors = empty = 0
     while errors < PATIENCE:
         try:
-            for packet in container.demux(*streams):
-                if packet.size:  # the empty ones at the end only tell the decoder to flush
-                    errors = empty = 0
-                    yield packet
-                elif (empty := empty + 1) > EMPTY:
-                    return
-            return
+            # one that is only let go of, and not closed, loses some memory
+            with closing(cast("Generator[AnyPacket, None, None]", container.demux(*streams))) as packets:
+                for packet in packets:
+                    if packet.size:  # the empty ones at the end only tell the decoder to flush
+                        errors = empty = 0
+                        yield packet
+                    elif (empty := empty + 1) > EMPTY:
+                        return
+                return
         except FFmpegError:
             errors += 1
         except IndexError:  # PyAV stumbles over a stream that was not there at the beginning
@@ -193,7 +195,7 @@ def _decoder(stream: Stream) -> Decoder:
 def _fill(found: dict[int, Track], container: InputContainer, path: Path, patience: Patience) -> None:
     with closing(Bytes(path, stamp_of(path))) as file:
         for packet in demux(container, [t.stream for t in found.values()]) if found else ():
-            patience.found()
+            patience.found(packet.size)
             _add(found[packet.stream_index], packet, file)
         patience.found()
 

@@ -15,8 +15,11 @@ from avssl.media.files import Bytes, refusing, stamp_of
 
 __all__ = ["Patience", "opened"]
 
-MOST = 128 << 20
-"""Bytes read without finding a packet after which a file is given up: the largest frame that is likely has 100 MB."""
+FIRST, LATER, TIMES = 128 << 20, 32 << 20, 8
+"""Bytes after which a file is given up: of opening it, of finding another packet, and times the largest packet."""
+
+LEAP = 256
+"""Bytes that going to another place counts as: some files lead from one place to the next for ever."""
 
 
 class Patience:
@@ -29,7 +32,7 @@ class Patience:
         self.name = os.path.abspath(path)  # FFmpeg looks at its suffix where the content does not tell the format
         self._path, self._source, self._size = path, source, size
         self._at = 0
-        self._left = MOST
+        self._left, self._largest = FIRST, 0
 
     def read(self, count: int) -> bytes:
         """The next bytes."""
@@ -41,7 +44,10 @@ class Patience:
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to another place."""
+        """Go to another place; negative: not any more."""
+        self._left -= LEAP
+        if self._left < 0:
+            return -1
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         return self._at
 
@@ -49,16 +55,17 @@ class Patience:
         """The place of the next byte."""
         return self._at
 
-    def found(self) -> None:
-        """Something was found.
+    def found(self, size: int = 0) -> None:
+        """A packet of so many bytes was found, or the end.
 
         Raises:
             MediaError: it took so long that the file cannot be what it says.
         """
         if self._left < 0:
-            what = f"in {MOST >> 20} MiB of it there is nothing that can be read"
+            what = "some of it goes on for many megabytes without anything that can be read"
             raise MediaError(self._path, what, "leave it out or fetch it again")
-        self._left = MOST
+        self._largest = max(self._largest, size)
+        self._left = max(LATER, TIMES * self._largest)
 
 
 @contextmanager
@@ -74,9 +81,9 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, Patience]]:
     with closing(source):
         patience = Patience(path, source, stamp.size)
         with refusing(path, "opening it"):
-            # odd bytes in titles are no reason to refuse
+            # odd bytes in titles are no reason to refuse; a playlist may not open anything, not even itself
             container = av.open(
-                patience, "r", metadata_errors="replace", container_options={"protocol_whitelist": "file"}
+                patience, "r", metadata_errors="replace", container_options={"protocol_whitelist": "none"}
             )
         with container:
             patience.found()

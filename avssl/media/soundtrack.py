@@ -50,10 +50,11 @@ def sound_table(track: Track, stamp: Stamp) -> SoundTable:
     begin = next((at for at, _ in _spans(track, table, stamp, rows[:FIRST])), None)
     near_end = rows[first_row(table, int(table.ends[-1])) :] if len(table.ends) else rows
     spans = list(_spans(track, table, stamp, rows if begin is None else near_end))
-    if begin is None and not spans:
+    begin = spans[0][0] if begin is None and spans else begin
+    end = max((end for _, end in spans), default=begin)
+    if begin is None or end is None or end <= begin:
         raise MediaError(track.path, "none of its sound can be decoded", "leave the file out or encode it again")
-    begin = spans[0][0] if begin is None else begin
-    return replace(table, begin=begin, end=max([begin, *(end for _, end in spans)]))
+    return replace(table, begin=begin, end=end)
 
 
 def _spans(track: Track, table: SoundTable, stamp: Stamp, rows: np.ndarray) -> Iterator[tuple[int, int]]:
