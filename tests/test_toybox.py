@@ -168,7 +168,8 @@ print(make_toybox(Toybox(train=30, test=6, seconds=0.5, size=32), Path(sys.argv[
 
 
 def start(root: Path, script: Path) -> subprocess.Popen[str]:
-    script.write_text(SCRIPT)
+    if not script.exists():  # one that has just been started may be about to read it
+        script.write_text(SCRIPT)
     command = [sys.executable, str(script), str(root)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 

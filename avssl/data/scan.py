@@ -199,14 +199,20 @@ def _look_into(paths: list[Path], *, workers: int) -> Iterator[_Looked]:
             running.add(pool.submit(one, path))
             if len(running) >= 4 * max(1, workers):
                 done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (f.result() for f in done)
-        yield from (f.result() for f in running)
+                yield from _results(done)
+        wait(running)
+        yield from _results(running)
 
     try:
         console = Console(stderr=True)
         yield from track(found(), "Scanning media", total=len(paths), console=console, transient=True)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _results(done: set[Future[_Looked]]) -> Iterator[_Looked]:
+    """What was found, before whatever has gone wrong is raised, so that it is kept."""
+    return (f.result() for f in sorted(done, key=lambda f: f.exception() is not None))
 
 
 def forgotten(error: MediaError) -> MediaError:

@@ -18,7 +18,7 @@ from avssl.media import DECODERS, Stamp
 
 __all__ = ["Known", "Place", "at_place", "place_of", "read_tables", "write_tables"]
 
-VERSION = 2  # to be raised whenever MediaInfo or what the tables say changes
+VERSION = 3  # to be raised whenever MediaInfo or what the tables say changes
 END = struct.Struct("<QQ8s")  # where the index begins, how long it is, and the mark of such a file
 MARK = b"avssl.t" + bytes([VERSION])
 ALIGNED = 8
