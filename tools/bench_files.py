@@ -39,7 +39,7 @@ KINDS = {
         width=320,
         seconds=7,
         tag="XVID",
-        options={"g": "300", "bf": "2", "b": "600k"},
+        options={"g": "250", "bf": "2", "b": "600k"},
     ),
     "J1b": Kind(suffix=".mp4", codec="libx264", height=240, width=320, seconds=7, options=X264),
     "J2": Kind(suffix=".mp4", codec="libx264", height=256, width=340, seconds=10, options=X264),
