@@ -15,7 +15,7 @@ from awkward_streams import remux, with_bytes
 from media_files import Film, Noise, bursts, number_of, numbers_of, write
 
 from avssl.core import MediaError, MediaInfo, Sound, Span
-from avssl.media import feed, open_media, packets, probe
+from avssl.media import feed, open_media, probe
 
 FAST = {"cpu-used": "8", "deadline": "realtime"}
 B = {"bf": "3", "g": "12"}
@@ -182,7 +182,7 @@ def test_packets_that_are_not_in_one_piece_come_from_the_demuxer(
 ) -> None:
     """They are demuxed for each read, and those that are far away are sought."""
     path = write(folder / f"demuxed_{name}", KINDS[name])
-    monkeypatch.setattr(packets, "_position", lambda *_: -1)
+    monkeypatch.setattr("avssl.media.packets._Piece.position", lambda *_: -1)
     monkeypatch.setattr(feed, "FAR_ROWS", 5)
     info = probe(path)
     with open_media(path) as media:

@@ -72,10 +72,12 @@ class Bytes:
     def __init__(self, path: Path, stamp: Stamp) -> None:
         self._begin = stamp.begin
         # a member never begins at 0, where its header is
-        self._file = os.open((stamp.begin and tar_of(path)) or path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        # without waiting, should a pipe have taken the place of the file
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        self._file = os.open((stamp.begin and tar_of(path)) or path, flags)
         status, whole = os.fstat(self._file), stamp.begin + stamp.size
         there = status.st_size >= whole if stamp.begin else status.st_size == whole
-        if not there or status.st_mtime_ns != stamp.mtime_ns:
+        if not there or not stat.S_ISREG(status.st_mode) or status.st_mtime_ns != stamp.mtime_ns:
             self.close()
             raise changed(path)
 

@@ -35,6 +35,9 @@ EMPTY = 10_000
 HEAD = 64
 """The bytes of a packet lie at most so far behind where the demuxer says that it begins, which may be its header."""
 
+PIECE = 256 << 10
+"""Bytes that are read at once to look for packets in."""
+
 PLACEHOLDER = 19
 """Bytes, at most, of the packet that stands in for a frame that was packed into the one before (as in FFmpeg)."""
 
@@ -194,17 +197,18 @@ def _decoder(stream: Stream) -> Decoder:
 
 def _fill(found: dict[int, Track], container: InputContainer, path: Path, patience: Patience) -> None:
     with closing(Bytes(path, stamp_of(path))) as file:
+        pieces = {index: _Piece(file) for index in found}
         for packet in demux(container, [t.stream for t in found.values()]) if found else ():
             patience.found(packet.size)
-            _add(found[packet.stream_index], packet, file)
+            _add(found[packet.stream_index], packet, pieces[packet.stream_index])
         patience.found()
 
 
-def _add(track: Track, packet: AnyPacket, file: Bytes) -> None:
+def _add(track: Track, packet: AnyPacket, piece: _Piece) -> None:
     data = bytes(packet)
     if packet.dts is not None:
         track.dts.append(packet.dts)
-    position = _position(file, packet.pos, data) if track.raw else -1
+    position = piece.position(packet.pos, data) if track.raw else -1
     track.steady = track.steady and not any(s.data_type in NEEDED for s in packet.iter_sidedata())
     track.keep(packet)
     track.raw = track.raw and position >= 0 and track.steady
@@ -251,9 +255,19 @@ def _pictures(data: bytes) -> list[tuple[int, int, int]]:
     return [(b, e, kind) for b, e, (_, kind) in zip(begins, [*begins[1:], len(data)], found, strict=True)]
 
 
-def _position(file: Bytes, said: int | None, data: bytes) -> int:
-    """Where the bytes of a packet lie in the file; -1: nowhere in one piece near where the demuxer says."""
-    if said is None or said < 0:
-        return -1
-    at = file.read(HEAD + len(data), said).find(data)
-    return -1 if at < 0 else said + at
+class _Piece:
+    """A piece of the file where packets of a stream were found last: what comes next mostly lies in it, too."""
+
+    def __init__(self, file: Bytes) -> None:
+        self._file = file
+        self._begin, self._data = 0, b""
+
+    def position(self, said: int | None, packet: bytes) -> int:
+        """Where the bytes of a packet lie in the file; -1: nowhere in one piece near where the demuxer says."""
+        if said is None or said < 0:
+            return -1
+        until = said + HEAD + len(packet)
+        if said < self._begin or until > self._begin + len(self._data):
+            self._begin, self._data = said, self._file.read(max(PIECE, HEAD + len(packet)), said)
+        at = self._data.find(packet, said - self._begin, until - self._begin)
+        return -1 if at < 0 else self._begin + at
