@@ -197,7 +197,7 @@ def test_folds_test_every_item_once(everything: Catalogue, encoder: Encoder) -> 
         clips=1,
         split=split,
         linear=QUICK,
-        neighbours=NearestNeighbours(k=1),
+        neighbours=NearestNeighbours(k=(1,)),
         retrieval=Retrieval(ranks=(1,)),
         baselines=False,
         workers=0,

@@ -263,5 +263,5 @@ def _pictures(clips: Clips, label: _Labels, features: Features, choice: Evaluati
         test=[label.items[p] for p in fold.test],
         parts=(train, test),
         classes=label.classes,
-        centre=choice.retrieval.centre,
+        centre=choice.retrieval.centre != "none",
     )
