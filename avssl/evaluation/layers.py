@@ -135,7 +135,7 @@ def pooled_to(y: Tensor, most: int = MOST, *, kind: Pool = "mean") -> Tensor:
         y = y.mean(dim=2) if kind == "mean" else y.amax(dim=2)
     grid = grid_within((y.shape[2], y.shape[3]), max(1, most // y.shape[1]))
     pool = F.adaptive_avg_pool2d if kind == "mean" else F.adaptive_max_pool2d
-    return pool(y, list(grid)).flatten(1)
+    return pool(y, (grid[0], grid[1])).flatten(1)
 
 
 def grid_within(size: tuple[int, ...], most: int) -> tuple[int, ...]:
