@@ -29,7 +29,7 @@ from avssl.evaluation.rescale import rescale
 from avssl.evaluation.retrieval import COCLR, SELAVI, VCOP, Retrieval, retrieval
 from avssl.evaluation.runs import Trained, evaluate_runs, load_trained, transfer
 from avssl.evaluation.scores import Score, across_runs, bootstrap, read_scores, scores_table, write_scores
-from avssl.evaluation.splits import Fold, Split, Unscorable, folds, guard, labels_of
+from avssl.evaluation.splits import Fold, Split, Unscorable, folds, guard, labels_of, many_labels_of
 from avssl.evaluation.svm import VOC07, LinearSVM, linear_svm, many_label_svm, vote
 
 __all__ = [
@@ -98,6 +98,7 @@ __all__ = [
     "load_trained",
     "many_label_probe",
     "many_label_svm",
+    "many_labels_of",
     "mean_colour",
     "mean_log_mel",
     "naive",

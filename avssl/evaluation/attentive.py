@@ -30,7 +30,7 @@ class AttentiveProbe:
     """Of the attention; fewer where the size of the tokens is no multiple."""
     epochs: int = 60
     """At most: of all epochs, the one of highest accuracy on the held-out part is chosen for the last fit."""
-    batch: int = 64
+    batch: int = 32
     lr: float = 1e-3
     weight_decay: float = 0.01
     held_out: float = 0.25

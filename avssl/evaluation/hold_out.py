@@ -10,8 +10,8 @@ __all__ = ["cross_parts", "grouped", "hold_out"]
 
 
 def grouped(train: Labelled) -> bool:
-    """Whether the items belong to several groups."""
-    return len({g for g in train.groups if g}) > 1
+    """Whether some items belong to groups, and not all to the same."""
+    return any(train.groups) and len(set(train.groups)) > 1
 
 
 def members(train: Labelled) -> np.ndarray:

@@ -93,7 +93,7 @@ def nearest_neighbours(
     positions, cosines = nearest(test.values, train.values, k=max(counts.values()), centre=choice.centre)
     guess = guess_level(train, test)
     answers = {
-        k: _vote(train.labels[positions[:, :n]], np.exp((cosines[:, :n] - 1) / choice.temperature))
+        k: _vote(train.labels[positions[:, :n]], np.exp((cosines[:, :n] - cosines[:, :1]) / choice.temperature))
         for k, n in counts.items()
     }
     names = {k: "top-1" if len(counts) == 1 else f"top-1 of {k}" for k in counts}
@@ -118,8 +118,7 @@ def _vote(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     np.add.at(votes, (np.arange(len(labels))[:, None], labels), weights)
     # equal votes may differ in the last bits, as sums of the same numbers in another order do
     scale = votes.max(axis=1, keepdims=True)
-    scaled = np.divide(votes, scale, out=np.zeros_like(votes), where=scale > 0)
-    predictions: np.ndarray = np.argmax(np.round(scaled, 9), axis=1)
+    predictions: np.ndarray = np.argmax(np.round(votes / scale, 9), axis=1)
     return predictions
 
 

@@ -141,10 +141,10 @@ def pooled_to(y: Tensor, most: int = MOST, *, kind: Pool = "mean") -> Tensor:
 def grid_within(size: tuple[int, ...], most: int) -> tuple[int, ...]:
     """The finest grid of at most `most` places, of about the proportions of a map of this `size`.
 
-    The longest side is made shorter one by one, measured against the size, until the places are few enough.
+    One side after another is made shorter by one, that which then still is longest against its size.
     """
     grid = list(size)
     while math.prod(grid) > most:
-        n = max(range(len(grid)), key=lambda i: (grid[i] > 1, grid[i] / size[i], grid[i]))
+        n = max(range(len(grid)), key=lambda i: ((grid[i] - 1) / size[i], size[i]))
         grid[n] -= 1
     return tuple(grid)

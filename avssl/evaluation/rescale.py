@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avssl.encoders import Encoder
@@ -31,7 +30,7 @@ class _Layer:
     norm: Norm | None = None
 
 
-def rescale(encoder: Encoder, batches: Iterable[Tensor], *, per: Per = "layer", tolerance: float = 1e-2) -> list[float]:
+def rescale(encoder: Encoder, batches: Iterable[Tensor], *, per: Per = "layer", tolerance: float = 0.05) -> list[float]:
     """Scale the weights of an encoder by what its layers answer to clips, in place; the factor of each layer is given.
 
     Krähenbühl et al., ICLR 2016, arXiv:1511.06856, section 3.1. The response of a layer is the output of its
@@ -44,6 +43,7 @@ def rescale(encoder: Encoder, batches: Iterable[Tensor], *, per: Per = "layer", 
     "channel": each channel to mean 0 and deviation 1, where it has a bias or a normalisation (to deviation 1 where it
     has none). This is for networks that are drawn at random: features are not kept.
 
+    The change by more than a factor is measured against what tells the clips apart; up to `tolerance` it is let pass.
     `batches` are clips as the encoder takes them, about ten of 16; they are kept in memory. The encoder leaves in the
     mode in which it came.
 
@@ -64,11 +64,14 @@ def rescale(encoder: Encoder, batches: Iterable[Tensor], *, per: Per = "layer", 
             return [_whiten(encoder, layer, clips) for layer in layers]
         factors = _scale(encoder, layers, clips)
         after = torch.cat([encoder(x) for x in clips])
-    far = 1 - F.cosine_similarity(before.flatten(), after.flatten(), dim=0).item()
-    if not far < tolerance**2:
+    factor = (after * before).sum() / before.square().sum().clamp_min(1e-30)
+    # measured against what tells the clips apart, which may be little beside what they share
+    told_apart = (factor * (before - before.mean(dim=0))).norm()
+    far = float((after - factor * before).norm() / told_apart.clamp_min(1e-30))
+    if not far < tolerance:
         encoder.load_state_dict(state)
         raise ValueError(
-            f"{encoder.origin.constructor}: scaling layer by layer changes its features (1 - cosine {far:.2g}); it is "
+            f"{encoder.origin.constructor}: scaling layer by layer changes its features (by {far:.0%}); it is "
             "no chain of layers that do not care for scale, as AlexNet is; fine-tune it as it is, or scale per channel"
         )
     return factors
