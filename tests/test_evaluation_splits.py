@@ -179,6 +179,8 @@ def test_several_labels_are_taken_apart_and_guarded() -> None:
     assert labels.tolist() == [[1, 1, 0], [0, 0, 0], [1, 0, 1], [0, 0, 1], [1, 1, 0], [0, 1, 1]]
     (fold,) = folds(items, split=Split())
     guard(items, fold, labels=labels, classes=classes)
+    hidden = replace(items[1], columns={"labels": "", "difficult": "c;z"})
+    assert many_labels_of([items[0], hidden, items[2]], "labels")[0].tolist() == [[1, 1, 0], [0, 0, -1], [1, 0, 1]]
     labels[0, 1] = 0
     with pytest.raises(Unscorable, match="classes that training lacks: 'b'"):
         guard(items, fold, labels=labels, classes=classes)

@@ -76,20 +76,28 @@ def labels_of(items: Sequence[Item], name: str) -> tuple[np.ndarray, tuple[str, 
     return np.array([number.get(v, -1) for v in values], dtype=np.int64), classes
 
 
-def many_labels_of(items: Sequence[Item], name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def many_labels_of(
+    items: Sequence[Item], name: str, *, untold: str = "difficult"
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels (M, K), 1 where an item has the class and 0 where not, and the names of the classes in alphabetical order.
 
-    The column holds classes with ';' between them. Items without any are told to have none; drop them beforehand if it
-    is only not known.
+    The column holds classes with ';' between them; an item may have none. Those that an item has in the column
+    `untold`, if there is one, are -1: neither there nor absent, as the difficult objects of VOC07.
 
     Raises:
         Unscorable: there is no such column, or it has fewer than 2 classes.
     """
-    values = [{part.strip() for part in v.split(";")} - {""} for v in column(items, name)]
+    values = [_several(v) for v in column(items, name)]
     classes = tuple(sorted(set().union(*values)))
     if len(classes) < 2:
         raise Unscorable(f"labels {name!r} have only the class {classes[0]!r}: there is nothing to tell apart")
-    return np.array([[int(c in v) for c in classes] for v in values], dtype=np.int64), classes
+    hidden = [_several(i.columns.get(untold, "")) for i in items]
+    rows = [[1 if c in v else -1 if c in h else 0 for c in classes] for v, h in zip(values, hidden, strict=True)]
+    return np.array(rows, dtype=np.int64), classes
+
+
+def _several(text: str) -> set[str]:
+    return {part.strip() for part in text.split(";")} - {""}
 
 
 def folds(items: Sequence[Item], *, split: Split) -> list[Fold]:

@@ -1,0 +1,316 @@
+"""Which protocols an evaluation runs, which features each asks for, and their answers over all folds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from avssl.data import Item
+from avssl.encoders import Encoder
+from avssl.evaluation.answers import Answers, Labelled, pooled, to_scores
+from avssl.evaluation.attentive import AttentiveProbe, attentive_probe
+from avssl.evaluation.features import FeatureFunction, Features, Modality
+from avssl.evaluation.fractions import Fractions, fraction
+from avssl.evaluation.head import Head
+from avssl.evaluation.knn import NearestNeighbours, nearest_neighbours
+from avssl.evaluation.layers import MOST, Layers, Pooled, Tokens
+from avssl.evaluation.linear import LinearProbe, linear_probe
+from avssl.evaluation.multilabel import ManyLabelProbe, Ranked, many_label_probe
+from avssl.evaluation.retrieval import COCLR, SELAVI, VCOP, Retrieval, retrieval
+from avssl.evaluation.scores import ON_SOUND, Score
+from avssl.evaluation.splits import Fold, Split, Unscorable, folds, guard, labels_of, many_labels_of
+from avssl.evaluation.svm import LinearSVM, linear_svm, many_label_svm
+
+__all__ = ["Compared", "Kind", "Labels", "Outcome", "Protocol", "Protocols", "answers_of", "kinds_of", "labels_in"]
+
+Protocol: TypeAlias = Literal[
+    "linear", "knn", "retrieval", "vcop", "coclr", "selavi", "svm", "layers", "attentive", "fractions"
+]
+Parts: TypeAlias = Sequence[tuple[Labelled, Labelled]]
+"""(train, test) of every fold."""
+Ask: TypeAlias = Callable[..., Answers]
+"""A protocol: `(train, test, *, choice, seed)`."""
+
+NAMED = {"vcop": VCOP, "coclr": COCLR, "selavi": SELAVI}
+MEAN = "mean"
+"""The kind of feature that most protocols take: the mean over the last map and over the clips."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocols:
+    """How each protocol is done."""
+
+    protocols: tuple[Protocol, ...] = ("linear", "knn", "retrieval")
+    """Which are run. `vcop`, `coclr` and `selavi` are retrieval as in those papers; `layers` is a linear probe of each
+    layer, `attentive` a probe of the places of the last map, and `fractions` a linear probe of few labels."""
+    linear: LinearProbe = field(default_factory=LinearProbe)
+    """The linear probe."""
+    neighbours: NearestNeighbours = field(default_factory=NearestNeighbours)
+    """The weighted vote of nearest neighbours."""
+    retrieval: Retrieval = field(default_factory=Retrieval)
+    """R@k."""
+    svm: LinearSVM = field(default_factory=LinearSVM)
+    """The linear support vector machine."""
+    layers: int = MOST
+    """Numbers to which the map of each layer is pooled, at most."""
+    attentive: AttentiveProbe = field(default_factory=AttentiveProbe)
+    """The attentive probe."""
+    fractions: Fractions = field(default_factory=Fractions)
+    """The shares of the labels."""
+    many: ManyLabelProbe = field(default_factory=ManyLabelProbe)
+    """The linear probe of items with several labels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """Features that a protocol asks for: of how many clips (0: as many as the others), made how of an encoder."""
+
+    clips: int = 0
+    make: Callable[[Encoder], FeatureFunction] = lambda encoder: encoder
+    naive: bool = True
+    """Whether features without a network are given to it too, as they are."""
+
+
+def kinds_of(choice: Protocols) -> dict[str, Kind]:
+    """The kinds of features that the chosen protocols ask for, by name."""
+    kinds = {MEAN: Kind()}
+    if "layers" in choice.protocols:
+        kinds["layers"] = Kind(make=lambda encoder: Layers(encoder, most=choice.layers), naive=False)
+    if "attentive" in choice.protocols:
+        kinds["attentive"] = Kind(make=Tokens, naive=False)
+    for name, named in _retrievals(choice).items():
+        if named.clips or named.pooling != Retrieval().pooling:
+            kinds[name] = Kind(clips=named.clips, make=lambda e, pooling=named.pooling: Pooled(e, pooling))  # type: ignore[misc]
+    return kinds
+
+
+def clips_of(protocol: str, choice: Protocols) -> int:
+    """Of how many clips the features of a protocol, by its name among the scores, are the mean."""
+    asked = {how.protocol: how.clips for how in _retrievals(choice).values()}
+    return asked.get(protocol, 0)
+
+
+def _retrievals(choice: Protocols) -> dict[str, Retrieval]:
+    known = {"retrieval": choice.retrieval} | NAMED
+    return {p: known[p] for p in choice.protocols if p in known}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """The features of one encoder, or rule, by kind, and what made them."""
+
+    features: Mapping[str, Features]
+    functions: Mapping[str, FeatureFunction]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """One label of the items that have it, parted and guarded; `numbers` are (M,), or (M, K) of several."""
+
+    name: str
+    items: tuple[Item, ...]
+    numbers: np.ndarray
+    classes: tuple[str, ...]
+    folds: tuple[Fold, ...]
+
+    def part(self, features: Features, positions: Sequence[int]) -> Labelled:
+        """The features of the items at these positions, with their labels."""
+        chosen = [self.items[p] for p in positions]
+        groups = tuple(i.group for i in chosen) if any(i.group for i in chosen) else ()
+        return Labelled(
+            values=features.rows([i.index for i in chosen]), labels=self.numbers[list(positions)], groups=groups
+        )
+
+    def parts(self, features: Features) -> list[tuple[Labelled, Labelled]]:
+        """(train, test) of every fold."""
+        return [(self.part(features, f.train), self.part(features, f.test)) for f in self.folds]
+
+
+def labels_in(items: Sequence[Item], name: str, split: Split, *, several: bool = False) -> Labels:
+    """A column as labels, parted and guarded.
+
+    Raises:
+        Unscorable: the label or a split is missing, or the parts leak.
+    """
+    numbers, classes = many_labels_of(items, name) if several else labels_of(items, name)
+    kept = np.arange(len(items)) if several else np.flatnonzero(numbers >= 0)
+    labelled = tuple(items[int(p)] for p in kept)
+    parts = tuple(folds(labelled, split=split))
+    for fold in parts:
+        guard(labelled, fold, labels=numbers[kept], classes=classes, share=split.share_groups, apart=split.apart)
+    return Labels(name=name, items=labelled, numbers=numbers[kept], classes=classes, folds=parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The answers of one protocol on all folds, before an encoder's name is put to them."""
+
+    protocol: str
+    label: str
+    answers: Answers
+    truth: np.ndarray
+    groups: tuple[str, ...]
+    n_train: int
+    seed: int
+    heads: tuple[Head, ...] = ()
+    """What was fitted on each fold."""
+
+    def scores(self, encoder: str, modality: Modality, settings: Mapping[str, Any]) -> list[Score]:
+        """One score for each metric."""
+        return to_scores(
+            self.answers,
+            encoder=encoder,
+            protocol=self.protocol + (ON_SOUND if modality == "sound" else ""),
+            label=self.label,
+            n_train=self.n_train,
+            truth=self.truth,
+            groups=self.groups,
+            seed=self.seed,
+            settings=settings,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedOutcome:
+    """As `Outcome`, of items with several labels."""
+
+    protocol: str
+    label: str
+    ranked: tuple[Ranked, ...]
+    groups: tuple[tuple[str, ...], ...]
+    n_train: int
+    seed: int
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What was fitted on each fold."""
+        return tuple(r.head for r in self.ranked)
+
+    def scores(self, encoder: str, modality: Modality, settings: Mapping[str, Any]) -> list[Score]:
+        """One score for each metric: of several folds their mean."""
+        found = []
+        samples = self.ranked[0].resampled(self.groups[0], seed=self.seed) if len(self.ranked) == 1 else {}
+        for metric in self.ranked[0].values:
+            values = np.array([r.values[metric] for r in self.ranked])
+            value = float(values.mean())
+            spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+            low, high, interval = value - spread, value + spread, f"mean ± standard deviation over {len(values)} folds"
+            if samples:
+                low, high = (float(q) for q in np.quantile(samples[metric], [0.025, 0.975]))
+                interval = f"95 %, bootstrap over test {'groups' if self.groups[0] else 'items'}"
+            found.append(
+                Score(
+                    encoder=encoder,
+                    protocol=self.protocol + (ON_SOUND if modality == "sound" else ""),
+                    metric=metric,
+                    label=self.label,
+                    value=value,
+                    low=low,
+                    high=high,
+                    interval=interval,
+                    n_train=self.n_train,
+                    n_test=sum(len(r.truth) for r in self.ranked),
+                    chance=float(np.mean([r.chance[metric] for r in self.ranked])),
+                    seed=self.seed,
+                    settings={**self.ranked[0].settings, **settings},
+                    found={**self.ranked[0].found, "folds": values.tolist()},
+                )
+            )
+        return found
+
+
+def answers_of(
+    label: Labels, compared: Compared, choice: Protocols, seeds: Sequence[int]
+) -> Iterator[Outcome | RankedOutcome]:
+    """Every protocol on every fold; those that draw nothing run with the first seed only."""
+    if label.numbers.ndim == 2:
+        yield from _of_many_labels(label, compared, choice, seeds)
+        return
+    parts = label.parts(compared.features[MEAN])
+
+    def outcome(name: str, ask: Ask, how: Any, *, given: Parts = parts, seed: int = seeds[0]) -> Outcome:
+        answers = [ask(train, test, choice=how, seed=seed) for train, test in given]
+        return Outcome(
+            protocol=name,
+            label=label.name,
+            answers=pooled(answers, [f.name for f in label.folds]),
+            truth=np.concatenate([test.labels for _, test in given]),
+            groups=tuple(g for _, test in given for g in test.groups),
+            n_train=round(float(np.mean([len(train) for train, _ in given]))),
+            seed=seed,
+            heads=tuple(a.head for a in answers if a.head is not None),
+        )
+
+    for protocol in choice.protocols:
+        if protocol == "linear":
+            for seed in seeds:
+                yield outcome("linear probe", linear_probe, choice.linear, seed=seed)
+        elif protocol == "knn":
+            yield outcome("kNN", nearest_neighbours, choice.neighbours)
+        elif protocol == "svm":
+            yield outcome("linear SVM", linear_svm, choice.svm)
+        elif protocol == "fractions":
+            for name, seed, drawn in _drawn(parts, choice.fractions):
+                yield replace(outcome(name, linear_probe, choice.linear, given=drawn, seed=seed), heads=())
+        elif protocol == "layers":
+            for tap, given in _of_layers(label, compared).items():
+                yield outcome(f"linear probe of {tap}", linear_probe, choice.linear, given=given)
+        elif protocol == "attentive":
+            if protocol in compared.features:
+                given = label.parts(_tokens(compared))
+                yield outcome("attentive probe", attentive_probe, choice.attentive, given=given)
+        else:
+            how = _retrievals(choice)[protocol]
+            given = label.parts(compared.features.get(protocol, compared.features[MEAN]))
+            yield outcome(how.protocol, retrieval, how, given=given)
+
+
+def _drawn(parts: Parts, choice: Fractions) -> Iterator[tuple[str, int, Parts]]:
+    """(name, seed, parts) of each draw of each share of the training part."""
+    for share in choice.shares:
+        for seed in range(1 if share == 1 else choice.draws):
+            drawn = [(a.where(fraction(a, share=share, seed=seed)), b) for a, b in parts]
+            yield f"linear probe, {100 * share:g} % of labels", seed, drawn
+
+
+def _of_layers(label: Labels, compared: Compared) -> dict[str, Parts]:
+    """(train, test) of every fold, for each layer; none of what has no layers."""
+    function = compared.functions.get("layers")
+    if not isinstance(function, Layers):
+        return {}
+    features = compared.features["layers"]
+    return {
+        tap: label.parts(replace(features, values=values)) for tap, values in function.parted(features.values).items()
+    }
+
+
+def _tokens(compared: Compared) -> Features:
+    function, features = compared.functions["attentive"], compared.features["attentive"]
+    if not isinstance(function, Tokens):
+        raise TypeError(f"{type(function).__name__} gives no tokens")
+    return replace(features, values=function.parted(features.values))
+
+
+def _of_many_labels(
+    label: Labels, compared: Compared, choice: Protocols, seeds: Sequence[int]
+) -> Iterator[RankedOutcome]:
+    parts = label.parts(compared.features[MEAN])
+    asked: list[tuple[str, Callable[..., Ranked], Any]] = []
+    if "linear" in choice.protocols:
+        asked.append(("linear probe, BCE", many_label_probe, choice.many))
+    if "svm" in choice.protocols:
+        asked.append(("linear SVM", many_label_svm, choice.svm))
+    if not asked:
+        raise Unscorable(f"labels {label.name!r}, several an item, are scored by linear and svm: choose one")
+    for protocol, ask, how in asked:
+        yield RankedOutcome(
+            protocol=protocol,
+            label=label.name,
+            ranked=tuple(ask(train, test, choice=how, seed=seeds[0]) for train, test in parts),
+            groups=tuple(test.groups for _, test in parts),
+            n_train=round(float(np.mean([len(train) for train, _ in parts]))),
+            seed=seeds[0],
+        )
