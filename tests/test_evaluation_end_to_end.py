@@ -30,6 +30,7 @@ from avssl.evaluation import (
     NearestNeighbours,
     Probe,
     Retrieval,
+    SGDProbe,
     Split,
     Unscorable,
     evaluate,
@@ -515,10 +516,23 @@ def test_the_tool_says_what_is_wrong_without_a_traceback(flags: list[str], toybo
 
 
 EVERY = Evaluation(
-    protocols=("linear", "knn", "retrieval", "vcop", "coclr", "selavi", "svm", "layers", "attentive", "fractions"),
+    protocols=(
+        "linear",
+        "knn",
+        "retrieval",
+        "vcop",
+        "coclr",
+        "selavi",
+        "sgd",
+        "svm",
+        "layers",
+        "attentive",
+        "fractions",
+    ),
     clips=2,
     linear=replace(QUICK, tops=(1, 2)),
     neighbours=NearestNeighbours(k=(1, 10, 200)),
+    sgd=SGDProbe(rates=(0.1,), decays=(1e-3,), epochs=5),
     svm=LinearSVM(costs=(1.0,)),
     layers=200,
     attentive=AttentiveProbe(epochs=2),
@@ -542,6 +556,7 @@ def test_every_protocol_is_scored_under_its_own_name_beside_random_init(every: F
         "retrieval (coclr)": {"R@1", "R@5", "R@10", "R@20"},
         "retrieval (selavi)": {"R@1", "R@5", "R@10", "R@20"},
         "linear SVM": {"top-1"},
+        "linear probe, SGD": {"top-1"},
         "attentive probe": {"top-1"},
         "linear probe, 30 % of labels": {"top-1", "top-2"},
         "linear probe, 100 % of labels": {"top-1", "top-2"},
@@ -570,7 +585,8 @@ def test_heads_are_kept_and_answer_again(
     files = sorted(p.name for p in (tmp_path / "heads").iterdir())
     taps = [f"video-linear-probe-of-{tap}-label.safetensors" for tap in encoder.taps]
     assert files == sorted(
-        [f"video-{p}-label.safetensors" for p in ("linear-probe", "linear-SVM", "attentive-probe")] + taps
+        [f"video-{p}-label.safetensors" for p in ("linear-probe", "linear-probe-SGD", "linear-SVM", "attentive-probe")]
+        + taps
     )
     head = load_head(tmp_path / "heads" / "video-linear-probe-label.safetensors")
     assert head.card.encoder == fingerprint(encoder)

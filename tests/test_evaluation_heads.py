@@ -23,6 +23,7 @@ from avssl.evaluation import (
     LinearProbe,
     LinearSVM,
     ManyLabelProbe,
+    SGDProbe,
     area_under_curve,
     attentive_probe,
     average_precision,
@@ -35,6 +36,7 @@ from avssl.evaluation import (
     many_label_probe,
     many_label_svm,
     save_head,
+    sgd_probe,
     vote,
 )
 from avssl.evaluation.hold_out import cross_parts
@@ -300,6 +302,34 @@ def test_the_attentive_probe_finds_what_the_mean_of_the_tokens_hides() -> None:
 def test_protocols_of_vectors_refuse_tokens() -> None:
     with pytest.raises(ValueError, match="one vector an item"):
         linear_probe(needles(0), needles(1))
+
+
+# --- SGD
+
+
+def test_the_probe_by_sgd_ends_at_the_regression_with_its_decay() -> None:
+    """SGD on the whole set with decay λ and the loss' mean has its minimum at C = 1 / (λ M)."""
+    train, test = blobs(12)
+    found = sgd_probe(train, test, choice=SGDProbe(rates=(0.3,), decays=(0.01,), epochs=400, unit=False))
+    scaler = StandardScaler().fit(train.values)
+    model = LogisticRegression(C=1 / (0.01 * 60), max_iter=5000, tol=1e-10)
+    model.fit(scaler.transform(train.values), train.labels)
+    wanted = model.predict_proba(scaler.transform(test.values))
+    assert found.head is not None
+    scores = torch.from_numpy(found.head.scores(test.values)).softmax(dim=1).numpy()
+    np.testing.assert_allclose(scores, wanted, atol=0.01)  # the bias decays too
+
+
+def test_the_rate_and_decay_of_sgd_are_chosen_without_the_test() -> None:
+    train, test = blobs(13)
+    choice = SGDProbe(rates=(1e-4, 1.0), decays=(1e-3,), epochs=10)
+    other = Labelled(values=-test.values, labels=test.labels[::-1].copy())
+    found = sgd_probe(train, test, choice=choice)
+    assert found.found == sgd_probe(train, other, choice=choice).found
+    assert found.found["chosen"] == "on 25% of the training items"
+    generator = torch.get_rng_state()
+    assert sgd_probe(train, test, choice=choice).predictions.tolist() == found.predictions.tolist()
+    assert torch.equal(torch.get_rng_state(), generator)
 
 
 # --- kept heads

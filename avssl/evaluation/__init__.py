@@ -29,6 +29,7 @@ from avssl.evaluation.rescale import rescale
 from avssl.evaluation.retrieval import COCLR, SELAVI, VCOP, Retrieval, retrieval
 from avssl.evaluation.runs import Trained, evaluate_runs, load_trained, transfer
 from avssl.evaluation.scores import Score, across_runs, bootstrap, read_scores, scores_table, write_scores
+from avssl.evaluation.sgd import SGDProbe, sgd_probe
 from avssl.evaluation.splits import Fold, Split, Unscorable, folds, guard, labels_of, many_labels_of
 from avssl.evaluation.svm import VOC07, LinearSVM, linear_svm, many_label_svm, vote
 
@@ -63,6 +64,7 @@ __all__ = [
     "Probe",
     "Ranked",
     "Retrieval",
+    "SGDProbe",
     "Score",
     "Split",
     "Tokens",
@@ -113,6 +115,7 @@ __all__ = [
     "retrieval",
     "save_head",
     "scores_table",
+    "sgd_probe",
     "transfer",
     "uniformity",
     "vote",

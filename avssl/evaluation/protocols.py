@@ -21,13 +21,14 @@ from avssl.evaluation.linear import LinearProbe, linear_probe
 from avssl.evaluation.multilabel import ManyLabelProbe, Ranked, many_label_probe
 from avssl.evaluation.retrieval import COCLR, SELAVI, VCOP, Retrieval, retrieval
 from avssl.evaluation.scores import ON_SOUND, Score
+from avssl.evaluation.sgd import SGDProbe, sgd_probe
 from avssl.evaluation.splits import Fold, Split, Unscorable, folds, guard, labels_of, many_labels_of
 from avssl.evaluation.svm import LinearSVM, linear_svm, many_label_svm
 
 __all__ = ["Compared", "Kind", "Labels", "Outcome", "Protocol", "Protocols", "answers_of", "kinds_of", "labels_in"]
 
 Protocol: TypeAlias = Literal[
-    "linear", "knn", "retrieval", "vcop", "coclr", "selavi", "svm", "layers", "attentive", "fractions"
+    "linear", "knn", "retrieval", "vcop", "coclr", "selavi", "sgd", "svm", "layers", "attentive", "fractions"
 ]
 Parts: TypeAlias = Sequence[tuple[Labelled, Labelled]]
 """(train, test) of every fold."""
@@ -52,6 +53,8 @@ class Protocols:
     """The weighted vote of nearest neighbours."""
     retrieval: Retrieval = field(default_factory=Retrieval)
     """R@k."""
+    sgd: SGDProbe = field(default_factory=SGDProbe)
+    """The linear probe by SGD."""
     svm: LinearSVM = field(default_factory=LinearSVM)
     """The linear support vector machine."""
     layers: int = MOST
@@ -250,6 +253,8 @@ def answers_of(
                 yield outcome("linear probe", linear_probe, choice.linear, seed=seed)
         elif protocol == "knn":
             yield outcome("kNN", nearest_neighbours, choice.neighbours)
+        elif protocol == "sgd":
+            yield outcome("linear probe, SGD", sgd_probe, choice.sgd)
         elif protocol == "svm":
             yield outcome("linear SVM", linear_svm, choice.svm)
         elif protocol == "fractions":
