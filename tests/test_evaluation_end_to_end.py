@@ -24,6 +24,7 @@ from avssl.evaluation import (
     Evaluation,
     Findings,
     Fractions,
+    Labelled,
     LinearProbe,
     LinearSVM,
     ManyLabelProbe,
@@ -45,6 +46,7 @@ from avssl.evaluation import (
     transfer,
 )
 from avssl.evaluation import probe as probe_room
+from avssl.evaluation.windows import Window, together
 from avssl.media.toybox import Toybox, make_toybox
 from avssl.training import Ranks, Run, Train
 
@@ -525,6 +527,7 @@ EVERY = Evaluation(
         "selavi",
         "sgd",
         "svm",
+        "vote",
         "layers",
         "attentive",
         "fractions",
@@ -534,6 +537,7 @@ EVERY = Evaluation(
     neighbours=NearestNeighbours(k=(1, 10, 200)),
     sgd=SGDProbe(rates=(0.1,), decays=(1e-3,), epochs=5),
     svm=LinearSVM(costs=(1.0,)),
+    windows=3,
     layers=200,
     attentive=AttentiveProbe(epochs=2),
     fractions=Fractions(shares=(0.3, 1.0)),
@@ -556,6 +560,7 @@ def test_every_protocol_is_scored_under_its_own_name_beside_random_init(every: F
         "retrieval (coclr)": {"R@1", "R@5", "R@10", "R@20"},
         "retrieval (selavi)": {"R@1", "R@5", "R@10", "R@20"},
         "linear SVM": {"top-1"},
+        "linear SVM, voted": {"top-1"},
         "linear probe, SGD": {"top-1"},
         "attentive probe": {"top-1"},
         "linear probe, 30 % of labels": {"top-1", "top-2"},
@@ -585,8 +590,11 @@ def test_heads_are_kept_and_answer_again(
     files = sorted(p.name for p in (tmp_path / "heads").iterdir())
     taps = [f"video-linear-probe-of-{tap}-label.safetensors" for tap in encoder.taps]
     assert files == sorted(
-        [f"video-{p}-label.safetensors" for p in ("linear-probe", "linear-probe-SGD", "linear-SVM", "attentive-probe")]
-        + taps
+        taps
+        + [
+            f"video-{p}-label.safetensors"
+            for p in ("linear-probe", "linear-probe-SGD", "linear-SVM", "linear-SVM-voted", "attentive-probe")
+        ]
     )
     head = load_head(tmp_path / "heads" / "video-linear-probe-label.safetensors")
     assert head.card.encoder == fingerprint(encoder)
@@ -597,6 +605,24 @@ def test_heads_are_kept_and_answer_again(
     assert np.mean([a == i.label for a, i in zip(said, test, strict=True)]) == pytest.approx(value)
     confusion = json.loads((tmp_path / "confusion.json").read_text())
     assert np.mean(confusion["class accuracy"]) == pytest.approx(value)
+
+
+def test_windows_are_the_clips_of_the_mean_one_by_one(everything: Catalogue, encoder: Encoder) -> None:
+    clips = clips_of(everything.items[:6], 3)
+    alone = [
+        extract(encoder, replace(clips, sampler=Window(sampler=clips.sampler, index=n)), progress=False).values
+        for n in range(3)
+    ]
+    np.testing.assert_allclose(
+        np.mean(alone, axis=0), extract(encoder, clips, progress=False).values, rtol=1e-4, atol=1e-5
+    )
+    assert np.abs(alone[0] - alone[2]).max() > 1e-3
+    parts = [Labelled(values=v, labels=np.arange(6) % 2, groups=("a", "a", "", "b", "", "")) for v in alone]
+    windows, item = together(parts)
+    assert item.tolist() == [*range(6)] * 3
+    assert windows.groups == ("a", "a", "item 2", "b", "item 4", "item 5") * 3
+    assert np.array_equal(windows.values[item == 4], np.stack([v[4] for v in alone]))
+    assert np.array_equal(windows.labels, item % 2)
 
 
 @pytest.mark.parametrize("split", [Split(), Split(folds="fold")])

@@ -227,7 +227,7 @@ def test_alexnet_is_pooled_to_the_sizes_of_the_literature() -> None:
 )
 def test_layers_are_pooled_in_one_pass_and_parted_again(encoder: Encoder) -> None:
     x = torch.rand(2, 1, 4000) if encoder.modality == "sound" else torch.rand(2, 4, 3, 24, 24)
-    layers = Layers(encoder.eval(), most=50)
+    layers = Layers(encoder.eval(), torch.zeros_like(x[:1]), most=50)
     with torch.no_grad():
         parts = layers.parted(layers(x).numpy())
         assert tuple(parts) == encoder.taps

@@ -34,6 +34,7 @@ from avssl.evaluation.protocols import (
 )
 from avssl.evaluation.scores import Score, write_scores
 from avssl.evaluation.splits import Split
+from avssl.evaluation.windows import Window
 
 __all__ = ["Evaluation", "Findings", "evaluate"]
 
@@ -170,8 +171,26 @@ def _labels(items: Sequence[Item], choice: Evaluation) -> list[Labels]:
     return single + [labels_in(items, name, choice.split, several=True) for name in choice.many_labels]
 
 
-def _cut(items: Sequence[Item], count: int, modality: Modality, view: View, choice: Evaluation) -> Clips:
+def _blank(view: View, modality: Modality) -> torch.Tensor:
+    """A batch of one clip of a view in which there is nothing."""
+    if modality == "sound":
+        return torch.zeros(1, 1, round((view.sound or 1.0) * view.sample_rate))
+    return torch.zeros(1, view.frames, 3, view.size, view.size)
+
+
+def _cut(
+    items: Sequence[Item],
+    count: int,
+    modality: Modality,
+    view: View,
+    choice: Evaluation,
+    *,
+    window: int | None = None,
+) -> Clips:
+    """The items cut into so many clips, or into one of them."""
     sampler, transform = view.evaluation(count, modality=modality)
+    if window is not None:
+        sampler = Window(sampler=sampler, index=window)
     clips = Clips.of(items, sampler, transform, workers=choice.workers, damaged=choice.damaged)
     return replace(clips, reading=choice.reading)
 
@@ -186,28 +205,29 @@ def _features(
     progress: bool,
 ) -> tuple[dict[tuple[str, int], Compared], tuple[MediaError, ...]]:
     """What is compared, by (name, seed), in one pass over the files for each number of clips; and what was damaged."""
-    kinds = kinds_of(choice)
+    kinds, blank = kinds_of(choice), _blank(view, modality).to(device)
     functions: dict[tuple[str, int], dict[str, FeatureFunction]] = {
-        (PRETRAINED, 0): {kind: how.make(encoder) for kind, how in kinds.items()}
+        (PRETRAINED, 0): {kind: how.make(encoder, blank) for kind, how in kinds.items()}
     }
     if choice.baselines:
         for seed in choice.probe_seeds:
             fresh = reinitialised(encoder, seed).to(device)
-            functions[RANDOM, seed] = {kind: how.make(fresh) for kind, how in kinds.items()}
+            functions[RANDOM, seed] = {kind: how.make(fresh, blank) for kind, how in kinds.items()}
         for name, function in naive(modality, sample_rate=view.sample_rate).items():
             functions[name, 0] = {kind: function for kind, how in kinds.items() if how.naive}
     found: dict[tuple[str, int], dict[str, Features]] = {key: {} for key in functions}
     skipped: dict[str, MediaError] = {}
-    for count in dict.fromkeys(how.clips or choice.clips for how in kinds.values()):
+    for count, window in dict.fromkeys((how.clips or choice.clips, how.window) for how in kinds.values()):
         jobs = {
             f"{name}/{seed}/{kind}": ((name, seed), kind, function)
             for (name, seed), of_kind in functions.items()
             for kind, function in of_kind.items()
-            if (kinds[kind].clips or choice.clips) == count
+            if (kinds[kind].clips or choice.clips, kinds[kind].window) == (count, window)
         }
+        same = (count, window) == (choice.clips, None)
         values = extract_all(
             {job: function for job, (_, _, function) in jobs.items()},
-            clips if count == choice.clips else _cut(clips.items, count, modality, view, choice),
+            clips if same else _cut(clips.items, count, modality, view, choice, window=window),
             modality=modality,
             device=device,
             batch_size=choice.batch_size,

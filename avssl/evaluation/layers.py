@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avssl.encoders import Encoder
+from avssl.encoders import Encoder, fingerprint
+from avssl.evaluation.features import evaluating
 
 __all__ = ["Layers", "Pool", "Pooled", "Pooling", "Tokens", "grid_within", "pooled_to"]
 
@@ -62,6 +63,11 @@ class Pooled(nn.Module):
         super().__init__()
         self.encoder, self.pooling = encoder, pooling
 
+    @property
+    def identity(self) -> str:
+        """All that its features depend on."""
+        return f"{fingerprint(self.encoder)} {self.pooling}"
+
     def forward(self, x: Tensor) -> Tensor:
         """Clips → (B, D)."""
         tap = self.pooling.tap or self.encoder.taps[-1]
@@ -74,24 +80,34 @@ class Layers(nn.Module):
     Its features (B, D₁ + … + Dₙ) are those of the layers one after another; `parted` takes them apart again.
     """
 
-    def __init__(self, encoder: Encoder, *, most: int = MOST, kind: Pool = "mean", taps: Sequence[str] = ()) -> None:
+    def __init__(
+        self, encoder: Encoder, blank: Tensor, *, most: int = MOST, kind: Pool = "mean", taps: Sequence[str] = ()
+    ) -> None:
+        """`blank` is a batch of clips of the size of all others, whatever they show: it tells the sizes of the maps."""
         super().__init__()
         self.encoder, self.most, self.kind = encoder, most, kind
         self.taps = tuple(taps) or encoder.taps
-        self.sizes: dict[str, int] = {}
+        with evaluating(encoder), torch.inference_mode():
+            self.sizes = {tap: part.shape[1] for tap, part in zip(self.taps, self._parts(blank), strict=True)}
+
+    @property
+    def identity(self) -> str:
+        """All that its features depend on."""
+        return f"{fingerprint(self.encoder)} {self.most} {self.kind} {self.taps}"
+
+    def _parts(self, x: Tensor) -> list[Tensor]:
+        maps = self.encoder.features(x, self.taps)
+        return [pooled_to(maps[tap], self.most, kind=self.kind) for tap in self.taps]
 
     def forward(self, x: Tensor) -> Tensor:
         """Clips → (B, D₁ + … + Dₙ)."""
-        maps = self.encoder.features(x, self.taps)
-        parts = [pooled_to(maps[tap], self.most, kind=self.kind) for tap in self.taps]
-        self.sizes = {tap: part.shape[1] for tap, part in zip(self.taps, parts, strict=True)}
-        return torch.cat(parts, dim=1)
+        return torch.cat(self._parts(x), dim=1)
 
     def parted(self, values: np.ndarray) -> dict[str, np.ndarray]:
         """The features (M, Dᵢ) of each layer.
 
         Raises:
-            ValueError: nothing went through yet, or features of another size.
+            ValueError: features of another size.
         """
         if values.shape[1] != sum(self.sizes.values()):
             raise ValueError(f"features of size {values.shape[1]} for layers of sizes {self.sizes}")
@@ -109,6 +125,11 @@ class Tokens(nn.Module):
         super().__init__()
         self.encoder, self.most = encoder, most
         self.dim = encoder.dim
+
+    @property
+    def identity(self) -> str:
+        """All that its features depend on."""
+        return f"{fingerprint(self.encoder)} {self.most}"
 
     def forward(self, x: Tensor) -> Tensor:
         """Clips → (B, L · D)."""

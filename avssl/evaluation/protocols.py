@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from torch import Tensor
 
 from avssl.data import Item
 from avssl.encoders import Encoder
@@ -16,7 +18,7 @@ from avssl.evaluation.features import FeatureFunction, Features, Modality
 from avssl.evaluation.fractions import Fractions, fraction
 from avssl.evaluation.head import Head
 from avssl.evaluation.knn import NearestNeighbours, nearest_neighbours
-from avssl.evaluation.layers import MOST, Layers, Pooled, Tokens
+from avssl.evaluation.layers import MOST, Layers, Pooled, Pooling, Tokens
 from avssl.evaluation.linear import LinearProbe, linear_probe
 from avssl.evaluation.multilabel import ManyLabelProbe, Ranked, many_label_probe
 from avssl.evaluation.retrieval import COCLR, SELAVI, VCOP, Retrieval, retrieval
@@ -24,17 +26,19 @@ from avssl.evaluation.scores import ON_SOUND, Score
 from avssl.evaluation.sgd import SGDProbe, sgd_probe
 from avssl.evaluation.splits import Fold, Split, Unscorable, folds, guard, labels_of, many_labels_of
 from avssl.evaluation.svm import LinearSVM, linear_svm, many_label_svm
+from avssl.evaluation.windows import together
 
 __all__ = ["Compared", "Kind", "Labels", "Outcome", "Protocol", "Protocols", "answers_of", "kinds_of", "labels_in"]
 
 Protocol: TypeAlias = Literal[
-    "linear", "knn", "retrieval", "vcop", "coclr", "selavi", "sgd", "svm", "layers", "attentive", "fractions"
+    "linear", "knn", "retrieval", "vcop", "coclr", "selavi", "sgd", "svm", "vote", "layers", "attentive", "fractions"
 ]
 Parts: TypeAlias = Sequence[tuple[Labelled, Labelled]]
 """(train, test) of every fold."""
 Ask: TypeAlias = Callable[..., Answers]
 """A protocol: `(train, test, *, choice, seed)`."""
 
+VOTED = "linear SVM, voted"
 NAMED = {"vcop": VCOP, "coclr": COCLR, "selavi": SELAVI}
 MEAN = "mean"
 """The kind of feature that most protocols take: the mean over the last map and over the clips."""
@@ -45,8 +49,9 @@ class Protocols:
     """How each protocol is done."""
 
     protocols: tuple[Protocol, ...] = ("linear", "knn", "retrieval")
-    """Which are run. `vcop`, `coclr` and `selavi` are retrieval as in those papers; `layers` is a linear probe of each
-    layer, `attentive` a probe of the places of the last map, and `fractions` a linear probe of few labels."""
+    """Which are run. `vcop`, `coclr` and `selavi` are retrieval as in those papers; `vote` is the support vector
+    machine on each window by itself, whose scores are summed over an item, `layers` a linear probe of each layer,
+    `attentive` a probe of the places of the last map, and `fractions` a linear probe of few labels."""
     linear: LinearProbe = field(default_factory=LinearProbe)
     """The linear probe."""
     neighbours: NearestNeighbours = field(default_factory=NearestNeighbours)
@@ -57,6 +62,8 @@ class Protocols:
     """The linear probe by SGD."""
     svm: LinearSVM = field(default_factory=LinearSVM)
     """The linear support vector machine."""
+    windows: int = 10
+    """Clips of each item that vote, evenly spread, in the protocol `vote`."""
     layers: int = MOST
     """Numbers to which the map of each layer is pooled, at most."""
     attentive: AttentiveProbe = field(default_factory=AttentiveProbe)
@@ -72,7 +79,10 @@ class Kind:
     """Features that a protocol asks for: of how many clips (0: as many as the others), made how of an encoder."""
 
     clips: int = 0
-    make: Callable[[Encoder], FeatureFunction] = lambda encoder: encoder
+    window: int | None = None
+    """Which of the clips alone; None: their mean."""
+    make: Callable[[Encoder, Tensor], FeatureFunction] = lambda encoder, blank: encoder
+    """From an encoder, and a blank batch of one clip as it takes them."""
     naive: bool = True
     """Whether features without a network are given to it too, as they are."""
 
@@ -81,18 +91,24 @@ def kinds_of(choice: Protocols) -> dict[str, Kind]:
     """The kinds of features that the chosen protocols ask for, by name."""
     kinds = {MEAN: Kind()}
     if "layers" in choice.protocols:
-        kinds["layers"] = Kind(make=lambda encoder: Layers(encoder, most=choice.layers), naive=False)
+        kinds["layers"] = Kind(make=lambda encoder, blank: Layers(encoder, blank, most=choice.layers), naive=False)
     if "attentive" in choice.protocols:
-        kinds["attentive"] = Kind(make=Tokens, naive=False)
+        kinds["attentive"] = Kind(make=lambda encoder, blank: Tokens(encoder), naive=False)
+    if "vote" in choice.protocols:
+        kinds |= {f"window {n}": Kind(clips=choice.windows, window=n) for n in range(choice.windows)}
     for name, named in _retrievals(choice).items():
         if named.clips or named.pooling != Retrieval().pooling:
-            kinds[name] = Kind(clips=named.clips, make=lambda e, pooling=named.pooling: Pooled(e, pooling))  # type: ignore[misc]
+            kinds[name] = Kind(clips=named.clips, make=partial(_pooled, named.pooling))
     return kinds
+
+
+def _pooled(pooling: Pooling, encoder: Encoder, blank: Tensor) -> FeatureFunction:
+    return Pooled(encoder, pooling)
 
 
 def clips_of(protocol: str, choice: Protocols) -> int:
     """Of how many clips the features of a protocol, by its name among the scores, are the mean."""
-    asked = {how.protocol: how.clips for how in _retrievals(choice).values()}
+    asked = {how.protocol: how.clips for how in _retrievals(choice).values()} | {VOTED: choice.windows}
     return asked.get(protocol, 0)
 
 
@@ -235,7 +251,9 @@ def answers_of(
     parts = label.parts(compared.features[MEAN])
 
     def outcome(name: str, ask: Ask, how: Any, *, given: Parts = parts, seed: int = seeds[0]) -> Outcome:
-        answers = [ask(train, test, choice=how, seed=seed) for train, test in given]
+        return made(name, [ask(train, test, choice=how, seed=seed) for train, test in given], given=given, seed=seed)
+
+    def made(name: str, answers: Sequence[Answers], *, given: Parts = parts, seed: int = seeds[0]) -> Outcome:
         return Outcome(
             protocol=name,
             label=label.name,
@@ -257,6 +275,8 @@ def answers_of(
             yield outcome("linear probe, SGD", sgd_probe, choice.sgd)
         elif protocol == "svm":
             yield outcome("linear SVM", linear_svm, choice.svm)
+        elif protocol == "vote":
+            yield made(VOTED, [_voted(label, compared, choice, fold, seeds[0]) for fold in label.folds])
         elif protocol == "fractions":
             for name, seed, drawn in _drawn(parts, choice.fractions):
                 yield replace(outcome(name, linear_probe, choice.linear, given=drawn, seed=seed), heads=())
@@ -271,6 +291,14 @@ def answers_of(
             how = _retrievals(choice)[protocol]
             given = label.parts(compared.features.get(protocol, compared.features[MEAN]))
             yield outcome(how.protocol, retrieval, how, given=given)
+
+
+def _voted(label: Labels, compared: Compared, choice: Protocols, fold: Fold, seed: int) -> Answers:
+    """The answers for the test items of a fold, by the votes of their windows."""
+    of_window = [compared.features[f"window {n}"] for n in range(choice.windows)]
+    train, _ = together([label.part(f, fold.train) for f in of_window])
+    test, item = together([label.part(f, fold.test) for f in of_window])
+    return linear_svm(train, test, choice=choice.svm, seed=seed, item=item)
 
 
 def _drawn(parts: Parts, choice: Fractions) -> Iterator[tuple[str, int, Parts]]:
