@@ -661,3 +661,30 @@ def test_several_labels_are_scored_by_mean_average_precision(
     )
     assert (findings.classes, findings.neighbours) == ((), None)
     assert len(findings.heads) == (4 if split.folds else 2)
+
+
+def test_a_share_that_cannot_be_drawn_is_told_before_anything_is_decoded(
+    everything: Catalogue, encoder: Encoder
+) -> None:
+    items = [replace(i, group=f"{i.split} {i.label}", path=Path(f"nowhere{n}")) for n, i in enumerate(everything)]
+    choice = Evaluation(protocols=("fractions",), fractions=Fractions(shares=(0.1,)))
+    with pytest.raises(Unscorable, match="10% of 20 items cannot be drawn"):
+        evaluate({"video": encoder}, items, view=VIEW, choice=choice, progress=False)
+
+
+def test_what_is_chosen_inside_training_keeps_the_persons_apart_who_are_left_out(
+    everything: Catalogue, encoder: Encoder
+) -> None:
+    # each person shows every motion twice
+    persons = [{**i.columns, "person": f"p{n // 10}"} for n, i in enumerate(everything)]
+    items = [replace(i, columns=c, group="") for i, c in zip(everything, persons, strict=True)]
+    choice = Evaluation(
+        protocols=("linear",),
+        split=Split(group="person"),
+        clips=1,
+        linear=LinearProbe(costs=(0.1, 1.0), draws=1),
+        baselines=False,
+        workers=0,
+    )
+    (score,) = evaluate({"video": encoder}, items, view=VIEW, choice=choice, progress=False).scores
+    assert all("groups" in score.found[f"person p{n}"]["C chosen"] for n in range(3))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from avssl.core import MediaInfo
 from avssl.data import Item
 from avssl.evaluation import Fold, Split, Unscorable, folds, guard, labels_of, many_labels_of
+from avssl.evaluation.splits import belonging
 
 
 def item(n: int, *, label: str = "", split: str = "", group: str = "", path: str = "", **columns: str) -> Item:
@@ -186,3 +187,15 @@ def test_several_labels_are_taken_apart_and_guarded() -> None:
         guard(items, fold, labels=labels, classes=classes)
     with pytest.raises(Unscorable, match="only the class 'a'"):
         many_labels_of([item(0, labels="a;a")], "labels")
+
+
+def test_items_belong_together_that_share_a_group_or_what_is_left_out_or_kept_apart() -> None:
+    rows = [("v0", "p0"), ("v0", ""), ("v1", "p0"), ("", "p1"), ("v2", "p1"), ("", ""), ("v3", "")]
+    items = [item(n, group=g, person=p) for n, (g, p) in enumerate(rows)]
+    assert belonging(items, Split()) == ("v0", "v0", "v1", "", "v2", "", "v3")
+    found = belonging(items, Split(group="person"))
+    assert found == belonging(items, Split(apart=("person",)))
+    assert [found.index(f) if f else None for f in found] == [0, 0, 0, 3, 3, None, 6]
+    plain = [replace(i, group="") for i in items]
+    assert belonging(plain, Split(group="person")) == ("p0", "", "p0", "p1", "p1", "", "")
+    assert belonging(plain, Split()) == ("",) * 7

@@ -28,6 +28,7 @@ from avssl.evaluation.protocols import (
     Protocols,
     RankedOutcome,
     answers_of,
+    can_be_drawn,
     clips_of,
     kinds_of,
     labels_in,
@@ -168,6 +169,9 @@ def evaluate(
 
 def _labels(items: Sequence[Item], choice: Evaluation) -> list[Labels]:
     single = [labels_in(items, name, choice.split) for name in choice.label]
+    if "fractions" in choice.protocols:
+        for label in single:
+            can_be_drawn(label, choice.fractions)
     return single + [labels_in(items, name, choice.split, several=True) for name in choice.many_labels]
 
 

@@ -24,7 +24,7 @@ from avssl.evaluation.multilabel import ManyLabelProbe, Ranked, many_label_probe
 from avssl.evaluation.retrieval import COCLR, SELAVI, VCOP, Retrieval, retrieval
 from avssl.evaluation.scores import ON_SOUND, Score
 from avssl.evaluation.sgd import SGDProbe, sgd_probe
-from avssl.evaluation.splits import Fold, Split, Unscorable, folds, guard, labels_of, many_labels_of
+from avssl.evaluation.splits import Fold, Split, Unscorable, belonging, folds, guard, labels_of, many_labels_of
 from avssl.evaluation.svm import LinearSVM, linear_svm, many_label_svm
 from avssl.evaluation.windows import together
 
@@ -127,20 +127,26 @@ class Compared:
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """One label of the items that have it, parted and guarded; `numbers` are (M,), or (M, K) of several."""
+    """One label of the items that have it, parted and guarded; `numbers` are (M,), or (M, K) of several.
+
+    `groups` (M,) are the items that belong together, '' for one that stands alone: see `belonging`.
+    """
 
     name: str
     items: tuple[Item, ...]
     numbers: np.ndarray
     classes: tuple[str, ...]
     folds: tuple[Fold, ...]
+    groups: tuple[str, ...]
 
     def part(self, features: Features, positions: Sequence[int]) -> Labelled:
         """The features of the items at these positions, with their labels."""
         chosen = [self.items[p] for p in positions]
-        groups = tuple(i.group for i in chosen) if any(i.group for i in chosen) else ()
+        groups = tuple(self.groups[p] for p in positions)
         return Labelled(
-            values=features.rows([i.index for i in chosen]), labels=self.numbers[list(positions)], groups=groups
+            values=features.rows([i.index for i in chosen]),
+            labels=self.numbers[list(positions)],
+            groups=groups if any(groups) else (),
         )
 
     def parts(self, features: Features) -> list[tuple[Labelled, Labelled]]:
@@ -160,7 +166,14 @@ def labels_in(items: Sequence[Item], name: str, split: Split, *, several: bool =
     parts = tuple(folds(labelled, split=split))
     for fold in parts:
         guard(labelled, fold, labels=numbers[kept], classes=classes, share=split.share_groups, apart=split.apart)
-    return Labels(name=name, items=labelled, numbers=numbers[kept], classes=classes, folds=parts)
+    return Labels(
+        name=name,
+        items=labelled,
+        numbers=numbers[kept],
+        classes=classes,
+        folds=parts,
+        groups=belonging(labelled, split),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,6 +312,15 @@ def _voted(label: Labels, compared: Compared, choice: Protocols, fold: Fold, see
     train, _ = together([label.part(f, fold.train) for f in of_window])
     test, item = together([label.part(f, fold.test) for f in of_window])
     return linear_svm(train, test, choice=choice.svm, seed=seed, item=item)
+
+
+def can_be_drawn(label: Labels, choice: Fractions) -> None:
+    """Raise Unscorable, before anything is decoded, if a share of the labels cannot be drawn."""
+    for fold in label.folds:
+        labels, groups = label.numbers[list(fold.train)], tuple(label.groups[p] for p in fold.train)
+        train = Labelled(values=np.zeros((len(labels), 1)), labels=labels, groups=groups)
+        for _ in _drawn([(train, train)], choice):
+            pass
 
 
 def _drawn(parts: Parts, choice: Fractions) -> Iterator[tuple[str, int, Parts]]:

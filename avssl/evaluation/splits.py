@@ -10,7 +10,7 @@ import numpy as np
 
 from avssl.data import Item
 
-__all__ = ["Fold", "Split", "Unscorable", "folds", "guard", "labels_of", "many_labels_of"]
+__all__ = ["Fold", "Split", "Unscorable", "belonging", "folds", "guard", "labels_of", "many_labels_of"]
 
 
 class Unscorable(ValueError):
@@ -60,6 +60,34 @@ def column(items: Sequence[Item], name: str) -> list[str]:
         }
         raise Unscorable(f"no item has a {name!r}; the columns are {', '.join(sorted(known - {'path'})) or 'none'}")
     return values
+
+
+def belonging(items: Sequence[Item], split: Split) -> tuple[str, ...]:
+    """The group of each item (M,) for all that is drawn or held out inside a part, '' of one that stands alone.
+
+    Items belong together if they share the group, or a value of the columns that `split` leaves out or keeps apart, and
+    so do those that both belong to a third.
+    """
+    names = [n for n in ("group", split.group, *split.apart) if n]
+    columns = [column(items, n) if n != "group" else [i.group for i in items] for n in dict.fromkeys(names)]
+    told = [values for values in columns if any(values)]
+    if len(told) < 2:
+        return tuple(told[0]) if told else ("",) * len(items)
+    first: dict[tuple[int, str], int] = {}
+    above = list(range(len(items)))
+
+    def root(n: int) -> int:
+        while above[n] != n:
+            above[n] = above[above[n]]
+            n = above[n]
+        return n
+
+    for c, values in enumerate(told):
+        for n, value in enumerate(values):
+            if value:
+                above[root(n)] = root(first.setdefault((c, value), n))
+    alone = [not any(values[n] for values in told) for n in range(len(items))]
+    return tuple("" if a else str(root(n)) for n, a in enumerate(alone))
 
 
 def labels_of(items: Sequence[Item], name: str) -> tuple[np.ndarray, tuple[str, ...]]:
