@@ -20,19 +20,8 @@ from avssl.evaluation.baselines import naive
 from avssl.evaluation.features import FeatureFunction, Features, Modality, extract_all
 from avssl.evaluation.head import Head, save_head
 from avssl.evaluation.neighbours import Neighbours, picture_neighbours
-from avssl.evaluation.protocols import (
-    MEAN,
-    Compared,
-    Labels,
-    Outcome,
-    Protocols,
-    RankedOutcome,
-    answers_of,
-    can_be_drawn,
-    clips_of,
-    kinds_of,
-    labels_in,
-)
+from avssl.evaluation.outcome import Labels, Outcome, RankedOutcome, labels_in
+from avssl.evaluation.protocols import MEAN, Compared, Protocols, answers_of, can_be_drawn, clips_of, kinds_of
 from avssl.evaluation.scores import Score, write_scores
 from avssl.evaluation.splits import Split
 from avssl.evaluation.windows import Window
