@@ -100,7 +100,7 @@ def alignment(first: np.ndarray, second: np.ndarray, *, power: float = 2.0) -> f
 def uniformity(values: np.ndarray, *, scale: float = 2.0) -> float:
     """log of the mean of exp(-scale · ||x - y||²) over all pairs of features (M, D) of length 1; lower is more even.
 
-    Wang and Isola, ICML 2020, arXiv:2005.10242, section 4; 0 if all are one point.
+    Wang and Isola, ICML 2020, arXiv:2005.10242, section 4; 0 if all are one point. M² numbers are held.
 
     Raises:
         ValueError: fewer than 2 items.

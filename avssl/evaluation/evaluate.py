@@ -125,6 +125,7 @@ def evaluate(
         if skipped:
             labels = _labels([i for i in clips.items if i.index in there], choice)
         left_out += [*clips.unfit, *skipped]
+        made_by = fingerprint(encoder)
         mark = "" if key == modality else f" {key}"
         counts = {"too short": len(clips.unfit), "damaged": len(skipped)}
         about = {"modality": modality, "clips": choice.clips, "view": asdict(view), **counts}
@@ -137,7 +138,7 @@ def evaluate(
                     )
                     if name != PRETRAINED or outcome.seed != choice.probe_seeds[0]:
                         continue
-                    heads |= _heads(outcome, label, encoder, about | own, key)
+                    heads |= _heads(outcome, label, made_by, about | own, key)
                     if isinstance(outcome, Outcome) and outcome.protocol == "linear probe" and first is None:
                         size = len(label.classes)
                         first = label.classes, confusion(outcome.truth, outcome.answers.predictions, classes=size)
@@ -244,7 +245,7 @@ def _common(features: Mapping[str, Features]) -> dict[str, Features]:
 
 
 def _heads(
-    outcome: Outcome | RankedOutcome, label: Labels, encoder: Encoder, about: Mapping[str, Any], key: str
+    outcome: Outcome | RankedOutcome, label: Labels, encoder: str, about: Mapping[str, Any], key: str
 ) -> dict[str, Head]:
     """What an outcome fitted, by the name of its file, with cards that say what it answers and takes."""
     found = {}
@@ -253,7 +254,7 @@ def _heads(
         card = head.card.named(
             label.classes,
             protocol=outcome.protocol,
-            encoder=fingerprint(encoder),
+            encoder=encoder,
             about={**about, "label": label.name, "fold": fold.name},
         )
         found[re.sub(r"[^\w.-]+", "-", name)] = head.with_card(card)
