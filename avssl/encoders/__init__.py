@@ -8,6 +8,7 @@ from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, Pairwis
 from avssl.encoders.sound import LogMel, SoundEncoder, sound_resnet18, sound_vgg, tiny_sound
 from avssl.encoders.tiny import tiny_r2plus1d, tiny_resnet
 from avssl.encoders.weights import (
+    fingerprint,
     from_torchvision,
     load_encoder,
     load_weights,
@@ -36,6 +37,7 @@ __all__ = [
     "VideoNet",
     "alexnet",
     "c3d",
+    "fingerprint",
     "from_torchvision",
     "load_encoder",
     "load_weights",

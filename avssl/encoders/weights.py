@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from avssl.core import MediaError
 from avssl.encoders.base import Encoder, Origin
 
 __all__ = [
+    "fingerprint",
     "from_torchvision",
     "load_encoder",
     "load_weights",
@@ -129,6 +131,16 @@ def reinitialised(encoder: Encoder, seed: int) -> Encoder:
         fresh = encoder.origin.rebuilt(constructor_of(encoder.origin))
     device = next(encoder.parameters()).device
     return fresh.to(device).train(encoder.training)
+
+
+def fingerprint(encoder: Encoder) -> str:
+    """SHA-256 (hex) of an encoder: how it was made and every number of its state, on whatever device."""
+    origin = encoder.origin
+    digest = hashlib.sha256(json.dumps([origin.constructor, origin.arguments], sort_keys=True).encode())
+    for name, value in sorted(encoder.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _require_torchvision(encoder: Encoder) -> None:

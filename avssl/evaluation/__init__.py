@@ -3,7 +3,8 @@
 from avssl.evaluation.answers import Answers, Labelled, confusion
 from avssl.evaluation.baselines import frame_difference, mean_colour, mean_log_mel, naive
 from avssl.evaluation.evaluate import Evaluation, Findings, evaluate
-from avssl.evaluation.features import FeatureFunction, Features, Modality, extract, extract_all
+from avssl.evaluation.extraction import FeatureCache, extract, extract_all
+from avssl.evaluation.features import FeatureFunction, Features, Modality
 from avssl.evaluation.knn import NearestNeighbours, nearest, nearest_neighbours
 from avssl.evaluation.linear import LinearProbe, linear_probe
 from avssl.evaluation.neighbours import Neighbours, picture_neighbours
@@ -16,6 +17,7 @@ from avssl.evaluation.splits import Fold, Split, Unscorable, folds, guard, label
 __all__ = [
     "Answers",
     "Evaluation",
+    "FeatureCache",
     "FeatureFunction",
     "Features",
     "Findings",

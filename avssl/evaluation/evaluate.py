@@ -16,13 +16,15 @@ from avssl.data import Clips, Damaged, Item, Reading, View
 from avssl.encoders import Encoder, reinitialised
 from avssl.evaluation.answers import Answers, Labelled, confusion, pooled, to_scores
 from avssl.evaluation.baselines import naive
-from avssl.evaluation.features import FeatureFunction, Features, Modality, extract_all
+from avssl.evaluation.extraction import ALONE, FeatureCache, extract_all
+from avssl.evaluation.features import FeatureFunction, Features, Modality
 from avssl.evaluation.knn import NearestNeighbours, nearest_neighbours
 from avssl.evaluation.linear import LinearProbe, linear_probe
 from avssl.evaluation.neighbours import Neighbours, picture_neighbours
 from avssl.evaluation.retrieval import Retrieval, retrieval
 from avssl.evaluation.scores import ON_SOUND, Score, write_scores
 from avssl.evaluation.splits import Fold, Split, folds, guard, labels_of
+from avssl.training import Ranks
 
 __all__ = ["Evaluation", "Findings", "evaluate"]
 
@@ -37,6 +39,8 @@ class Evaluation:
     """Columns that serve as labels, each probed by itself."""
     clips: int = 4
     """Clips of each item, evenly spread; their features are averaged."""
+    crops: int = 1
+    """Crops of each clip: 1, the centre, or 3 along the longer side; their features are averaged, too."""
     split: Split = field(default_factory=Split)
     """Which items train and which test."""
     linear: LinearProbe = field(default_factory=LinearProbe)
@@ -58,7 +62,12 @@ class Evaluation:
     reading: Reading = "auto"
     """Whether threads or processes decode; auto: processes from 4 workers on, if there are as many cores."""
 
+    cache: FeatureCache = field(default_factory=FeatureCache)
+    """Where features are kept, so that a second evaluation decodes nothing."""
+
     def __post_init__(self) -> None:
+        if self.crops not in {1, 3}:
+            raise ValueError(f"crops {self.crops}: must be 1, the centre, or 3 along the longer side")
         if self.clips < 1 or not self.label or not self.probe_seeds:
             raise ValueError("an evaluation needs clips ≥ 1, at least one label and at least one probe seed")
 
@@ -113,11 +122,13 @@ def evaluate(
     choice: Evaluation = DEFAULT,
     device: torch.device | str = "cpu",
     progress: bool = True,
+    ranks: Ranks = ALONE,
 ) -> Findings:
     """Linear probe, kNN and retrieval of each encoder, of random inits of the same networks, and of naive features.
 
     `encoders` are named as in a run, "video" and "sound"; another name goes into that of the scores' encoder. The
     protocols of sound end in "on sound". The encoders are moved to `device`.
+    With ranks, each extracts its share of the features, and the first alone finds something.
 
     Raises:
         Unscorable: a label or a split is missing, or the parts leak (see `guard`); nothing is decoded before.
@@ -132,11 +143,13 @@ def evaluate(
     view = View(**{f.name: getattr(view, f.name) for f in fields(View)})  # a recipe's Config is a View with more
     for key, encoder in encoders.items():
         modality = encoder.modality
-        sampler, transform = view.evaluation(choice.clips, modality=modality)
+        sampler, transform = view.evaluation(choice.clips, modality=modality, crops=choice.crops)
         clips = Clips.of(items, sampler, transform, workers=choice.workers, damaged=choice.damaged)
         clips = replace(clips, reading=choice.reading)
         labels = [_prepare(clips.items, name, choice.split) for name in choice.label]
-        found = _features(encoder.to(device), clips, modality, view, choice, device, progress)
+        found = _features(encoder.to(device), clips, modality, view, choice, device, progress, ranks)
+        if not ranks.first:
+            continue
         skipped = found[PRETRAINED, 0].skipped
         if skipped:
             there = set(found[PRETRAINED, 0].index.tolist())
@@ -145,7 +158,7 @@ def evaluate(
         left_out += [*clips.unfit, *skipped]
         mark = "" if key == modality else f" {key}"
         counts = {"too short": len(clips.unfit), "damaged": len(skipped)}
-        about = {"modality": modality, "clips": choice.clips, "view": asdict(view), **counts}
+        about = {"modality": modality, "clips": choice.clips, "crops": choice.crops, "view": asdict(view), **counts}
         for label in labels:
             for (name, seed), features in found.items():
                 for outcome in _protocols(label, features, choice, (seed,) if name == RANDOM else choice.probe_seeds):
@@ -155,6 +168,8 @@ def evaluate(
                         first = label.classes, confusion(outcome.truth, outcome.answers.predictions, classes=size)
         if modality == "video" and pictures is None:
             pictures = _pictures(clips, labels[0], found[PRETRAINED, 0], choice)
+    if not ranks.first:
+        return Findings(scores=(), classes=(), confusion=np.zeros((0, 0), np.int64))
     if first is None:
         raise ValueError("nothing was evaluated")
     return Findings(
@@ -180,6 +195,7 @@ def _features(
     choice: Evaluation,
     device: torch.device | str,
     progress: bool,
+    ranks: Ranks,
 ) -> dict[tuple[str, int], Features]:
     """Features by (name, seed) of all that is compared, in one pass over the files."""
     compared: dict[tuple[str, int], FeatureFunction] = {(PRETRAINED, 0): encoder}
@@ -195,6 +211,8 @@ def _features(
         device=device,
         batch_size=choice.batch_size,
         progress=progress,
+        cache=choice.cache,
+        ranks=ranks,
     )
     return {k: found[key] for key, k in keys.items()}
 
@@ -264,4 +282,5 @@ def _pictures(clips: Clips, label: _Labels, features: Features, choice: Evaluati
         parts=(train, test),
         classes=label.classes,
         centre=choice.retrieval.centre,
+        kept=choice.cache.strips,
     )
