@@ -1,4 +1,4 @@
-"""Features on disk: in blocks while they are made, so that little is lost if that ends early; then in one mapped file."""
+"""Features on disk: in blocks while they are made, so that an early end costs little; then in one mapped file."""
 
 from __future__ import annotations
 
@@ -143,8 +143,8 @@ class Store:
 
     def _join(self) -> None:
         heads = [self._needed(block)[0] for block in range(self.blocks)]
-        index = np.array([i for told, _ in heads for i in told["index"]], dtype=np.int64)
-        dims = {told["dim"] for told, _ in heads if told["index"]} or {0}
+        index = np.array([i for head in heads for i in head["index"]], dtype=np.int64)
+        dims = {head["dim"] for head in heads if head["index"]} or {0}
         if len(dims) > 1:
             raise ValueError(f"{self.folder}: features of sizes {sorted(dims)}; an encoder gives all items one size")
         shape = (len(index), dims.pop())
@@ -161,7 +161,7 @@ class Store:
             "dim": shape[1],
             "dtype": self.dtype.name,
             "sizes": {name: (self.folder / name).stat().st_size for name in (VALUES, INDEX)},
-            "damaged": [damage for told, _ in heads for damage in told["damaged"]],
+            "damaged": [damage for head in heads for damage in head["damaged"]],
         }
         with written(self.folder / HEADER) as file:
             file.write(_with_check(told))
