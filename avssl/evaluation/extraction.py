@@ -208,9 +208,14 @@ def _fill(
         there = set(index)
         gone = [n for n in due.tolist() if n not in there]
         damaged = list(zip(gone, islice(reasons, len(gone)), strict=True))
-        for name, rows in values.items():
-            whole = np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
-            stores[name].write(block, whole, index, damaged)
+        for name in names:
+            stores[name].write(block, _whole(values.pop(name)), index, damaged)
+
+
+def _whole(rows: list[np.ndarray]) -> np.ndarray:
+    whole = np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
+    rows.clear()  # there is no need of both
+    return whole
 
 
 def _tolerant(loader: Loader) -> Iterator[Example]:

@@ -102,7 +102,7 @@ class Store:
             ValueError: a feature is beyond what float16 can hold.
             MediaError: it cannot be written.
         """
-        content = np.ascontiguousarray(self._cast(values)).tobytes()
+        content = memoryview(np.ascontiguousarray(self._cast(values)).reshape(-1).view(np.uint8))
         told = {
             "index": [int(i) for i in index],
             "dim": int(values.shape[1]),
@@ -189,7 +189,7 @@ class Store:
 
     def _cast(self, values: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
-            cast: np.ndarray = values.astype(self.dtype)
+            cast: np.ndarray = values.astype(self.dtype, copy=False)
         if self.dtype == np.float16 and (np.isinf(cast) & np.isfinite(values)).any():
             most = float(np.abs(values[np.isfinite(values)]).max())
             raise ValueError(f"a feature of {most:.3g} is beyond float16, which ends at 65504: store float32")
