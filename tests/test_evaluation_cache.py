@@ -392,19 +392,19 @@ class Wide:
 
     def __call__(self, x: Tensor) -> Tensor:
         self.used.append(anonymous())
-        return (x.float().mean(dim=(1, 3, 4)) / 255).repeat(1, 8192)
+        return (x.float().mean(dim=(1, 3, 4)) / 255).repeat(1, 4096)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_features_need_no_memory_of_their_size(tmp_path: Path) -> None:
     """tools/bench_extract.py --items 100000 does it with as many."""
-    items = catalogue(pictures(tmp_path / "data", 5 * BLOCK, colours=1)).items
+    blocks = 10
+    items = catalogue(pictures(tmp_path / "data", blocks * BLOCK, colours=1)).items
     wide = Wide()
     found = kept(wide, clips_of(items), tmp_path / "cache")
     size = found.values.nbytes
-    assert size == 5 * BLOCK * 24576 * 4
-    after_one = BLOCK // 32 + 1
-    assert max(wide.used[after_one:]) - max(wide.used[:after_one]) < size / 5
+    assert size == blocks * BLOCK * 12288 * 4
+    assert max(wide.used) - wide.used[0] < size / blocks * 4  # a block, its copy, and what the allocator holds back
     before = anonymous()
     assert np.shares_memory(found.rows(found.index.tolist()), found.values)
     assert found.values[:, 0].max() == pytest.approx(0, abs=1e-6)

@@ -102,7 +102,7 @@ class Store:
             ValueError: a feature is beyond what float16 can hold.
             MediaError: it cannot be written.
         """
-        content = memoryview(np.ascontiguousarray(self._cast(values)).reshape(-1).view(np.uint8))
+        content = np.ascontiguousarray(self._cast(values)).reshape(-1).view(np.uint8).data
         told = {
             "index": [int(i) for i in index],
             "dim": int(values.shape[1]),
