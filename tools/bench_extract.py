@@ -134,9 +134,8 @@ def speed(c: BenchExtract, folder: Path) -> None:
             found[name].append((alone(), extraction(function)))
     per_round = len(clips) * c.clips
     loader = median(per_round / a.wall for pairs in found.values() for a, _ in pairs)
-    print(
-        f"{len(clips)} items × {c.clips} clips of {c.frames} frames at {c.size}², {c.workers} workers, {c.rounds} rounds"
-    )
+    what = f"{len(clips)} items × {c.clips} clips of {c.frames} frames at {c.size}²"
+    print(f"{what}, {c.workers} workers, {c.rounds} rounds")
     print(f"loader alone: {loader:.1f} clips/s")
     for name, pairs in found.items():
         print(f"extraction, {name}:")
