@@ -105,7 +105,10 @@ def test_files_that_hold_no_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="is not a file"):
         load_foreign(choice)
     file.write_bytes(b"nothing of that kind")
-    with pytest.raises(MediaError, match="weights"):
+    with pytest.raises(MediaError, match="nothing that torch"):
+        load_foreign(choice)
+    file.write_bytes(b"PK")
+    with pytest.raises(MediaError, match="cannot be read as"):
         load_foreign(choice)
     torch.save({"a": 1}, file)
     with pytest.raises(MediaError, match="holds no tensors"):
@@ -124,7 +127,7 @@ def test_what_there_is_not_is_told_with_what_there_is(tmp_path: Path, monkeypatc
     with pytest.raises(MediaError, match=r"no weights of torchvision:resnet18 here; fetch https://.*resnet18.*pth"):
         load_trained(Path("torchvision:resnet18"))
     with pytest.raises(MediaError, match="has no weights; give timm:resnet18=FILE"):
-        load_trained(Path("timm:resnet18")) if "timm" in sys.modules else Foreign(network="timm:resnet18").weights
+        load_trained(Path("timm:resnet18"))
     (tmp_path / "weights.pth").write_bytes(b"")
     with pytest.raises(MediaError, match="NETWORK=FILE"):
         load_trained(tmp_path / "weights.pth")

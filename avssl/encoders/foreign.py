@@ -88,15 +88,16 @@ def load_foreign(choice: Foreign, *, sample_rate: int = 16000) -> Encoder:
         ValueError: there is no such network, keys are missing, unexpected or of other shapes, or lie under several
             prefixes.
     """
+    path = choice.weights
     encoder = _built(choice.network, sample_rate)
-    state = _state(choice.weights)
+    state = _state(path)
     own = encoder.net.state_dict()
     prefix = choice.prefix if choice.prefix is not None else _prefix(state, own, choice)
     under = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     if encoder.set_aside:
         under = {k: v for k, v in under.items() if not k.startswith(encoder.set_aside)}
     counters = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")}  # which old files lack
-    fill(encoder.net, counters | under, f"{choice.weights} under {prefix!r}" if prefix else str(choice.weights))
+    fill(encoder.net, counters | under, f"{path} under {prefix!r}" if prefix else str(path))
     return encoder.eval()
 
 
@@ -183,6 +184,10 @@ def _state(path: Path) -> dict[str, Tensor]:
         return read_weights(path)
     if not path.is_file():
         raise MediaError(path, "is not a file", "give the path of a file of weights")
+    with path.open("rb") as file:
+        head = file.read(2)
+    if head not in {b"PK", b"\x80\x02"}:  # a zip file, or of old ones the beginning of a pickle
+        raise MediaError(path, "is nothing that torch.save writes", "give a state dict, or a .safetensors file")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as e:
