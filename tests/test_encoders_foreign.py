@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -107,7 +108,8 @@ def test_files_that_hold_no_weights_are_named(tmp_path: Path) -> None:
     file.write_bytes(b"nothing of that kind")
     with pytest.raises(MediaError, match="nothing that torch"):
         load_foreign(choice)
-    file.write_bytes(b"PK")
+    with zipfile.ZipFile(file, "w") as other:
+        other.writestr("a", "b")
     with pytest.raises(MediaError, match="cannot be read as"):
         load_foreign(choice)
     torch.save({"a": 1}, file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,8 +186,8 @@ def _state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise MediaError(path, "is not a file", "give the path of a file of weights")
     with path.open("rb") as file:
-        head = file.read(2)
-    if head not in {b"PK", b"\x80\x02"}:  # a zip file, or of old ones the beginning of a pickle
+        old = file.read(2) == b"\x80\x02"  # a pickle, where files of today are zip files
+    if not old and not zipfile.is_zipfile(path):
         raise MediaError(path, "is nothing that torch.save writes", "give a state dict, or a .safetensors file")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
