@@ -43,7 +43,7 @@ class FeatureCache:
     @property
     def strips(self) -> Path | None:
         """The folder for frames of items that are shown as neighbours, which need not be decoded again either."""
-        return None if self.use == "off" else self.root / "strips"
+        return self.root / "strips" if self.use == "use" else None
 
 
 ALONE = Ranks()
