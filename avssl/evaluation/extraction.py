@@ -29,7 +29,8 @@ class FeatureCache:
     """Whether and where features are kept on disk, so that each is made once."""
 
     use: Literal["use", "again", "off"] = "use"
-    """use: take them from the cache, or make what is not there. again: make them anew. off: keep none."""
+    """use: take them from the cache, or make what is not there. again: make them anew, as when a damaged file
+    was mended without another size or time. off: keep none."""
     folder: Path | None = None
     """Where; None: `features` in $AVSSL_CACHE or ~/.cache/avssl. Each set is a folder there that may be deleted."""
     dtype: Literal["float32", "float16"] = "float32"
