@@ -434,7 +434,13 @@ def test_a_second_evaluation_of_a_run_decodes_nothing(tmp_path: Path, monkeypatc
     torch.manual_seed(7)  # not that of random init
     save_encoder(tiny_resnet(width=8), run / "encoder.safetensors")
     choice = Evaluation(
-        clips=1, crops=3, linear=LinearProbe(costs=(0.1,)), workers=0, cache=FeatureCache(folder=tmp_path / "cache")
+        protocols=("linear", "knn", "retrieval", "coclr", "layers", "attentive", "vote"),
+        windows=2,
+        clips=1,
+        crops=3,
+        linear=LinearProbe(costs=(0.1,)),
+        workers=0,
+        cache=FeatureCache(folder=tmp_path / "cache"),
     )
 
     def scores() -> list[object]:
@@ -447,7 +453,7 @@ def test_a_second_evaluation_of_a_run_decodes_nothing(tmp_path: Path, monkeypatc
         no_decoding(patch)
         assert scores() == first
     np.testing.assert_array_equal(np.load(run / "neighbours.npz")["strips"], strips)
-    assert len([p for p in (tmp_path / "cache").iterdir() if p.name != "strips"]) == 4  # of random init and naive, too
+    assert len([p for p in (tmp_path / "cache").iterdir() if p.name != "strips"]) == 20  # of random init and naive, too
     shutil.rmtree(tmp_path / "cache" / "strips")
     with monkeypatch.context() as patch:
         no_decoding(patch)

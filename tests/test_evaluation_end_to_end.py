@@ -18,19 +18,27 @@ from torch import Tensor, nn
 
 from avssl.core import MediaError
 from avssl.data import Catalogue, Clips, Data, Item, View, catalogue, collate
-from avssl.encoders import Encoder, save_encoder, sound_vgg, tiny_r2plus1d
+from avssl.encoders import Encoder, fingerprint, save_encoder, sound_vgg, tiny_r2plus1d
 from avssl.evaluation import (
+    AttentiveProbe,
     Evaluation,
+    Findings,
+    Fractions,
+    Labelled,
     LinearProbe,
+    LinearSVM,
+    ManyLabelProbe,
     NearestNeighbours,
     Probe,
     Retrieval,
+    SGDProbe,
     Split,
     Unscorable,
     evaluate,
     evaluate_runs,
     extract,
     extract_all,
+    load_head,
     load_trained,
     mean_colour,
     probes,
@@ -38,6 +46,7 @@ from avssl.evaluation import (
     transfer,
 )
 from avssl.evaluation import probe as probe_room
+from avssl.evaluation.windows import Window, together
 from avssl.media.toybox import Toybox, make_toybox
 from avssl.training import Ranks, Run, Train
 
@@ -197,7 +206,7 @@ def test_folds_test_every_item_once(everything: Catalogue, encoder: Encoder) -> 
         clips=1,
         split=split,
         linear=QUICK,
-        neighbours=NearestNeighbours(k=1),
+        neighbours=NearestNeighbours(k=(1,)),
         retrieval=Retrieval(ranks=(1,)),
         baselines=False,
         workers=0,
@@ -232,8 +241,15 @@ def test_the_probe_never_sees_the_test_split_and_decodes_once(
     generator = torch.get_rng_state()
     first = probe({"video": encoder})
     assert torch.equal(torch.get_rng_state(), generator)
-    assert [name for name, _ in first] == ["motion linear-probe", "appearance linear-probe"]
-    assert all(0 <= value <= 1 for _, value in first)
+    assert [name for name, _ in first] == [
+        "motion linear-probe",
+        "appearance linear-probe",
+        "effective rank",
+        "deviation",
+        "uniformity",
+        "alignment",
+    ]
+    assert all(0 <= value <= 1 for _, value in first[:2])
 
     def decode(*_: object) -> None:
         raise AssertionError("decoded again")
@@ -259,6 +275,27 @@ def test_the_probe_finds_what_the_encoder_says_and_only_that(everything: Catalog
             return nn.functional.one_hot(torch.tensor(numbers).long() + 1, 6).float()
 
     assert probe({"video": Tells()})[0][1] == 1.0  # type: ignore[dict-item]
+
+
+def test_a_collapse_is_told_once_and_the_health_of_the_features_is_logged(
+    everything: Catalogue, encoder: Encoder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    probe = Probe(everything.items, view=VIEW, labels={"motion": "label"}, workers=0)
+    before = dict(probe({"video": encoder, "ema": encoder}))
+    assert capsys.readouterr().err == ""
+    assert 1 < before["effective rank"] == before["effective rank (ema)"]
+    assert 0 < before["alignment"] < 4
+    collapsed = tiny_r2plus1d(width=8)
+    with torch.no_grad():
+        for m in list(collapsed.modules()):
+            if isinstance(m, nn.BatchNorm3d):
+                m.weight.mul_(1e-6)
+                m.bias.fill_(1.0)
+    after = dict(probe({"video": collapsed}))
+    assert after["deviation"] < 0.1 * before["deviation"]
+    assert "Collapse of the video encoder: all items have nearly the same" in capsys.readouterr().err
+    assert dict(probe({"video": collapsed})) == after
+    assert capsys.readouterr().err == ""
 
 
 def test_the_toybox_is_probed_for_motion_and_appearance_and_other_data_for_their_label(
@@ -352,7 +389,7 @@ def test_the_probe_leaves_damaged_files_out(hurt: tuple[Path, Path], encoder: En
     folder, path = hurt
     items = [replace(i, group="") for i in catalogue(folder) if i.split == "test"]
     probe = Probe(items, view=VIEW, labels={"motion": "label"}, clips=4, workers=0)
-    ((_, value),) = probe({"video": encoder})
+    (_, value), *_ = probe({"video": encoder})
     assert 0 <= value <= 1
     assert {int(i) for b in probe._decoded["video"] for i in b.index} == {i.index for i in items if i.path != path}
 
@@ -475,3 +512,179 @@ def test_the_tool_says_what_is_wrong_without_a_traceback(flags: list[str], toybo
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert ("no encoder" if flags == ["nowhere"] else "no item has a 'nothing'") in done.stderr
+
+
+# --- protocols by choice
+
+
+EVERY = Evaluation(
+    protocols=(
+        "linear",
+        "knn",
+        "retrieval",
+        "vcop",
+        "coclr",
+        "selavi",
+        "sgd",
+        "svm",
+        "vote",
+        "layers",
+        "attentive",
+        "fractions",
+    ),
+    clips=2,
+    linear=replace(QUICK, tops=(1, 2)),
+    neighbours=NearestNeighbours(k=(1, 10, 200)),
+    sgd=SGDProbe(rates=(0.1,), decays=(1e-3,), epochs=5),
+    svm=LinearSVM(costs=(1.0,)),
+    windows=3,
+    layers=200,
+    attentive=AttentiveProbe(epochs=2),
+    fractions=Fractions(shares=(0.3, 1.0)),
+    workers=0,
+)
+
+
+@pytest.fixture(scope="module")
+def every(everything: Catalogue, encoder: Encoder) -> Findings:
+    items = [replace(i, group="") for i in everything]  # every other item is of the same group here
+    return evaluate({"video": encoder}, items, view=VIEW, choice=EVERY, progress=False)
+
+
+def test_every_protocol_is_scored_under_its_own_name_beside_random_init(every: Findings, encoder: Encoder) -> None:
+    wanted = {
+        "linear probe": {"top-1", "top-2"},
+        "kNN": {"top-1 of 1", "top-1 of 10", "top-1 of 200"},
+        "retrieval": {"R@1", "R@5", "R@10"},
+        "retrieval (vcop)": {"R@1", "R@5", "R@10", "R@20"},
+        "retrieval (coclr)": {"R@1", "R@5", "R@10", "R@20"},
+        "retrieval (selavi)": {"R@1", "R@5", "R@10", "R@20"},
+        "linear SVM": {"top-1"},
+        "linear SVM, voted": {"top-1"},
+        "linear probe, SGD": {"top-1"},
+        "attentive probe": {"top-1"},
+        "linear probe, 30 % of labels": {"top-1", "top-2"},
+        "linear probe, 100 % of labels": {"top-1", "top-2"},
+    } | {f"linear probe of {tap}": {"top-1", "top-2"} for tap in encoder.taps}
+    for name in ("pretrained", "random init"):
+        found: dict[str, set[str]] = {}
+        for s in every.scores:
+            if s.encoder == name:
+                found.setdefault(s.protocol, set()).add(s.metric)
+        assert found == wanted
+    naive = {s.protocol for s in every.scores if s.encoder == "mean colour"}
+    assert naive == {p for p in wanted if p != "attentive probe" and not p.startswith("linear probe of")}
+    few = [s for s in every.scores if s.protocol == "linear probe, 30 % of labels" and s.metric == "top-1"]
+    assert [s.seed for s in few if s.encoder == "pretrained"] == [0, 1, 2]
+    assert {s.n_train for s in few} == {5}  # round(0.3 · 4) of each of five motions
+    clips = {s.protocol: s.settings["clips"] for s in every.scores}
+    assert (clips["linear probe"], clips["retrieval (vcop)"], clips["retrieval (coclr)"]) == (2, 10, 10)
+    whole = {(s.encoder, s.protocol): s.value for s in every.scores if s.metric == "top-1"}
+    assert whole["pretrained", "linear probe"] == whole["pretrained", "linear probe, 100 % of labels"]
+
+
+def test_heads_are_kept_and_answer_again(
+    every: Findings, everything: Catalogue, encoder: Encoder, tmp_path: Path
+) -> None:
+    every.write(tmp_path)
+    files = sorted(p.name for p in (tmp_path / "heads").iterdir())
+    taps = [f"video-linear-probe-of-{tap}-label.safetensors" for tap in encoder.taps]
+    assert files == sorted(
+        taps
+        + [
+            f"video-{p}-label.safetensors"
+            for p in ("linear-probe", "linear-probe-SGD", "linear-SVM", "linear-SVM-voted", "attentive-probe")
+        ]
+    )
+    head = load_head(tmp_path / "heads" / "video-linear-probe-label.safetensors")
+    assert head.card.encoder == fingerprint(encoder)
+    assert head.card.about["clips"] == 2
+    test = [i for i in everything if i.split == "test"]
+    said = head.predict(extract(encoder, clips_of(test), progress=False).values)
+    value = next(s.value for s in every.scores if (s.encoder, s.protocol) == ("pretrained", "linear probe"))
+    assert np.mean([a == i.label for a, i in zip(said, test, strict=True)]) == pytest.approx(value)
+    confusion = json.loads((tmp_path / "confusion.json").read_text())
+    assert np.mean(confusion["class accuracy"]) == pytest.approx(value)
+
+
+def test_windows_are_the_clips_of_the_mean_one_by_one(everything: Catalogue, encoder: Encoder) -> None:
+    clips = clips_of(everything.items[:6], 3)
+    alone = [
+        extract(encoder, replace(clips, sampler=Window(sampler=clips.sampler, index=n)), progress=False).values
+        for n in range(3)
+    ]
+    np.testing.assert_allclose(
+        np.mean(alone, axis=0), extract(encoder, clips, progress=False).values, rtol=1e-4, atol=1e-5
+    )
+    assert np.abs(alone[0] - alone[2]).max() > 1e-3
+    parts = [Labelled(values=v, labels=np.arange(6) % 2, groups=("a", "a", "", "b", "", "")) for v in alone]
+    windows, item = together(parts)
+    assert item.tolist() == [*range(6)] * 3
+    assert windows.groups == ("a", "a", "item 2", "b", "item 4", "item 5") * 3
+    assert np.array_equal(windows.values[item == 4], np.stack([v[4] for v in alone]))
+    assert np.array_equal(windows.labels, item % 2)
+
+
+@pytest.mark.parametrize("split", [Split(), Split(folds="fold")])
+def test_several_labels_are_scored_by_mean_average_precision(
+    everything: Catalogue, encoder: Encoder, split: Split
+) -> None:
+    items = [
+        replace(
+            i,
+            group="",
+            columns={**i.columns, "labels": f"{i.label};{i.columns['appearance']}", "fold": str(n // 5 % 2)},
+        )
+        for n, i in enumerate(everything)
+    ]
+    choice = Evaluation(
+        label=(),
+        many_labels=("labels",),
+        protocols=("linear", "svm"),
+        many=ManyLabelProbe(costs=(0.1,)),
+        svm=LinearSVM(costs=(1.0,)),
+        clips=1,
+        split=split,
+        baselines=False,
+        workers=0,
+    )
+    findings = evaluate({"video": encoder}, items, view=VIEW, choice=choice, progress=False)
+    assert {(s.protocol, s.metric) for s in findings.scores} == {
+        ("linear probe, BCE", "mAP"),
+        ("linear probe, BCE", "mean AUC"),
+        ("linear SVM", "mAP 11-point"),
+        ("linear SVM", "mean AUC"),
+    }
+    assert all(0 < s.chance < 1 and s.low < s.high for s in findings.scores)
+    assert {s.interval for s in findings.scores} == (
+        {"mean ± standard deviation over 2 folds"} if split.folds else {"95 %, bootstrap over test items"}
+    )
+    assert (findings.classes, findings.neighbours) == ((), None)
+    assert len(findings.heads) == (4 if split.folds else 2)
+
+
+def test_a_share_that_cannot_be_drawn_is_told_before_anything_is_decoded(
+    everything: Catalogue, encoder: Encoder
+) -> None:
+    items = [replace(i, group=f"{i.split} {i.label}", path=Path(f"nowhere{n}")) for n, i in enumerate(everything)]
+    choice = Evaluation(protocols=("fractions",), fractions=Fractions(shares=(0.1,)))
+    with pytest.raises(Unscorable, match="10% of 20 items cannot be drawn"):
+        evaluate({"video": encoder}, items, view=VIEW, choice=choice, progress=False)
+
+
+def test_what_is_chosen_inside_training_keeps_the_persons_apart_who_are_left_out(
+    everything: Catalogue, encoder: Encoder
+) -> None:
+    # each person shows every motion twice
+    persons = [{**i.columns, "person": f"p{n // 10}"} for n, i in enumerate(everything)]
+    items = [replace(i, columns=c, group="") for i, c in zip(everything, persons, strict=True)]
+    choice = Evaluation(
+        protocols=("linear",),
+        split=Split(group="person"),
+        clips=1,
+        linear=LinearProbe(costs=(0.1, 1.0), draws=1),
+        baselines=False,
+        workers=0,
+    )
+    (score,) = evaluate({"video": encoder}, items, view=VIEW, choice=choice, progress=False).scores
+    assert all("groups" in score.found[f"person p{n}"]["C chosen"] for n in range(3))

@@ -231,7 +231,7 @@ def test_the_vote_is_weighted_by_similarity() -> None:
     for temperature, wanted in ((0.07, 0), (100.0, 1)):
         votes = np.exp(np.array([1.0, 0.6]) / temperature) * [1, 2]
         assert wanted == int(np.argmax(votes))
-        choice = NearestNeighbours(k=3, temperature=temperature)
+        choice = NearestNeighbours(k=(3,), temperature=temperature)
         assert nearest_neighbours(train, test, choice=choice).predictions.tolist() == [wanted]
 
 

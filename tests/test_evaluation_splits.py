@@ -1,6 +1,7 @@
 """Which items train and which test, and the leaks that are caught."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from avssl.core import MediaInfo
 from avssl.data import Item
-from avssl.evaluation import Fold, Split, folds, guard, labels_of
+from avssl.evaluation import Fold, Split, Unscorable, folds, guard, labels_of, many_labels_of
+from avssl.evaluation.splits import belonging
 
 
 def item(n: int, *, label: str = "", split: str = "", group: str = "", path: str = "", **columns: str) -> Item:
@@ -30,7 +32,7 @@ def guarded(items: Sequence[Item], *, split: Split | None = None) -> list[Fold]:
     labels, classes = labels_of(items, "label")
     found = folds(items, split=split)
     for fold in found:
-        guard(items, fold, labels=labels, classes=classes, share=split.share_groups)
+        guard(items, fold, labels=labels, classes=classes, share=split.share_groups, apart=split.apart)
     return found
 
 
@@ -83,7 +85,9 @@ def test_one_person_is_left_out_at_a_time() -> None:
 
 def test_a_group_on_both_sides_is_named_unless_allowed() -> None:
     items = [item(n, label="ab"[n % 2], split="train" if n < 4 else "test", group=f"video{n % 3}") for n in range(6)]
-    with pytest.raises(ValueError, match="share 2 groups: video1, video2; this is a leak"):
+    with pytest.raises(
+        ValueError, match=r"share 2 groups: video1 \(1.mp4 trains, 4.mp4 tests\), video2 \(2.m.* this is a leak"
+    ):
         guarded(items)
     assert guarded(items, split=Split(share_groups=True))[0].test == (4, 5)
 
@@ -126,3 +130,72 @@ def test_an_item_on_both_sides_is_refused_even_where_groups_may_be_shared() -> N
 def test_folds_and_groups_at_once_are_refused() -> None:
     with pytest.raises(ValueError, match="choose one"):
         folds([item(0, label="a", fold="1")], split=Split(folds="fold", group="group"))
+
+
+def performed() -> list[Item]:
+    """Twelve films by three performers, each in a fold of its own, from two source videos each."""
+    return [
+        item(n, label="ab"[n % 2], performer=f"p{n // 4}", source=f"s{n // 2}", fold=str(n // 4)) for n in range(12)
+    ]
+
+
+@pytest.mark.parametrize("name", ["performer", "source"])
+@pytest.mark.parametrize("rule", ["folds", "group", "split"])
+def test_a_planted_leak_is_caught_under_every_rule_and_the_items_are_named(name: str, rule: str) -> None:
+    items = performed()
+    if rule == "split":
+        items = [replace(i, split="test" if i.columns["fold"] == "2" else "train") for i in items]
+    split = {"folds": Split(folds="fold", apart=(name,)), "group": Split(group="fold", apart=(name,))}.get(
+        rule, Split(apart=(name,))
+    )
+    assert len(guarded(items, split=split)) == (1 if rule == "split" else 3)
+    planted = items[9].columns | {name: items[0].columns[name]}
+    items[9] = replace(items[9], columns=planted)
+    with pytest.raises(
+        Unscorable, match=rf"share 1 values of '{name}': {planted[name]} \(.*\); this is a leak"
+    ) as told:
+        guarded(items, split=split)
+    assert "9.mp4" in str(told.value)
+    assert "0.mp4" in str(told.value)
+
+
+def test_a_source_video_in_two_official_folds_is_caught() -> None:
+    items = [item(n, label="ab"[n % 2], group=f"v{n // 2}", fold=str(n // 4)) for n in range(8)]
+    assert len(guarded(items, split=Split(folds="fold"))) == 2
+    items[7] = replace(items[7], group="v0")
+    with pytest.raises(Unscorable, match=r"fold 0: training and test share 1 groups: v0 \(7.mp4 trains, 0.mp4 tests\)"):
+        guarded(items, split=Split(folds="fold"))
+
+
+def test_a_column_to_keep_apart_that_is_not_there_is_named() -> None:
+    with pytest.raises(Unscorable, match="no item has a 'actor'"):
+        guarded(performed(), split=Split(folds="fold", apart=("actor",)))
+
+
+def test_several_labels_are_taken_apart_and_guarded() -> None:
+    words = ["b;a", "", " a ; c", "c;", "a;b", "b;c"]
+    items = [item(n, labels=w, split="train" if n < 4 else "test") for n, w in enumerate(words)]
+    labels, classes = many_labels_of(items, "labels")
+    assert classes == ("a", "b", "c")
+    assert labels.tolist() == [[1, 1, 0], [0, 0, 0], [1, 0, 1], [0, 0, 1], [1, 1, 0], [0, 1, 1]]
+    (fold,) = folds(items, split=Split())
+    guard(items, fold, labels=labels, classes=classes)
+    hidden = replace(items[1], columns={"labels": "", "difficult": "c;z"})
+    assert many_labels_of([items[0], hidden, items[2]], "labels")[0].tolist() == [[1, 1, 0], [0, 0, -1], [1, 0, 1]]
+    labels[0, 1] = 0
+    with pytest.raises(Unscorable, match="classes that training lacks: 'b'"):
+        guard(items, fold, labels=labels, classes=classes)
+    with pytest.raises(Unscorable, match="only the class 'a'"):
+        many_labels_of([item(0, labels="a;a")], "labels")
+
+
+def test_items_belong_together_that_share_a_group_or_what_is_left_out_or_kept_apart() -> None:
+    rows = [("v0", "p0"), ("v0", ""), ("v1", "p0"), ("", "p1"), ("v2", "p1"), ("", ""), ("v3", "")]
+    items = [item(n, group=g, person=p) for n, (g, p) in enumerate(rows)]
+    assert belonging(items, Split()) == ("v0", "v0", "v1", "", "v2", "", "v3")
+    found = belonging(items, Split(group="person"))
+    assert found == belonging(items, Split(apart=("person",)))
+    assert [found.index(f) if f else None for f in found] == [0, 0, 0, 3, 3, None, 6]
+    plain = [replace(i, group="") for i in items]
+    assert belonging(plain, Split(group="person")) == ("p0", "", "p0", "p1", "p1", "", "")
+    assert belonging(plain, Split()) == ("",) * 7

@@ -2,7 +2,9 @@
 
     python tools/evaluate.py runs/pace-1 runs/pace-2 runs/pace-3 --label label appearance
     python tools/evaluate.py runs/moco-1 --data gestures.csv --split.group person
-    python tools/evaluate.py runs/avts-1 --data esc10.csv --modality sound --split.folds fold --out esc10
+    python tools/evaluate.py runs/avts-1 --data esc10.csv --modality sound --split.folds fold --protocols vote
+    python tools/evaluate.py runs/pace-1 --protocols linear layers fractions svm vcop coclr selavi --linear.tops 1 5
+    python tools/evaluate.py runs/moco-1 --data voc07.csv --label --many-labels labels --protocols linear svm
     python tools/evaluate.py torchvision:r3d_18 resnet50=moco.pth#state_dict.module.encoder_q. --data ucf101.csv
     torchrun --nproc-per-node 4 tools/evaluate.py runs/cvrl-1 --data kinetics.csv
     python tools/evaluate.py runs/pace-1 --data hmdb51-split2:~/hmdb51

@@ -1,61 +1,126 @@
 """Protocols that measure an encoder, each beside random init, naive features and chance."""
 
-from avssl.evaluation.answers import Answers, Labelled, confusion
+from avssl.evaluation.analysis import (
+    Health,
+    affinity,
+    alignment,
+    collapsed,
+    effective_rank,
+    health,
+    linear_cka,
+    representation_similarity,
+    uniformity,
+)
+from avssl.evaluation.answers import Answers, Labelled, class_accuracy, confusion
+from avssl.evaluation.attentive import AttentiveHead, AttentiveProbe, attentive_probe
 from avssl.evaluation.baselines import frame_difference, mean_colour, mean_log_mel, naive
 from avssl.evaluation.evaluate import Evaluation, Findings, evaluate
 from avssl.evaluation.extraction import FeatureCache, extract, extract_all
 from avssl.evaluation.features import FeatureFunction, Features, Modality
+from avssl.evaluation.fractions import Fractions, fraction, with_fractions
+from avssl.evaluation.head import Card, Head, LinearHead, load_head, save_head
 from avssl.evaluation.knn import NearestNeighbours, nearest, nearest_neighbours
-from avssl.evaluation.linear import LinearProbe, linear_probe
+from avssl.evaluation.layers import Layers, Pooled, Pooling, Tokens, pooled_to
+from avssl.evaluation.linear import LinearProbe, fit_linear, linear_probe
+from avssl.evaluation.multilabel import ManyLabelProbe, Ranked, many_label_probe
 from avssl.evaluation.neighbours import Neighbours, picture_neighbours
 from avssl.evaluation.probe import Probe, probes
-from avssl.evaluation.retrieval import Retrieval, retrieval
+from avssl.evaluation.ranking import area_under_curve, average_precision, d_prime
+from avssl.evaluation.rescale import rescale
+from avssl.evaluation.retrieval import COCLR, SELAVI, VCOP, Retrieval, retrieval
 from avssl.evaluation.runs import Trained, evaluate_runs, load_trained, transfer
 from avssl.evaluation.scores import Score, across_runs, bootstrap, read_scores, scores_table, write_scores
-from avssl.evaluation.splits import Fold, Split, Unscorable, folds, guard, labels_of
+from avssl.evaluation.sgd import SGDProbe, sgd_probe
+from avssl.evaluation.splits import Fold, Split, Unscorable, folds, guard, labels_of, many_labels_of
+from avssl.evaluation.svm import VOC07, LinearSVM, linear_svm, many_label_svm, vote
 
 __all__ = [
+    "COCLR",
+    "SELAVI",
+    "VCOP",
+    "VOC07",
     "Answers",
+    "AttentiveHead",
+    "AttentiveProbe",
+    "Card",
     "Evaluation",
     "FeatureCache",
     "FeatureFunction",
     "Features",
     "Findings",
     "Fold",
+    "Fractions",
+    "Head",
+    "Health",
     "Labelled",
+    "Layers",
+    "LinearHead",
     "LinearProbe",
+    "LinearSVM",
+    "ManyLabelProbe",
     "Modality",
     "NearestNeighbours",
     "Neighbours",
+    "Pooled",
+    "Pooling",
     "Probe",
+    "Ranked",
     "Retrieval",
+    "SGDProbe",
     "Score",
     "Split",
+    "Tokens",
     "Trained",
     "Unscorable",
     "across_runs",
+    "affinity",
+    "alignment",
+    "area_under_curve",
+    "attentive_probe",
+    "average_precision",
     "bootstrap",
+    "class_accuracy",
+    "collapsed",
     "confusion",
+    "d_prime",
+    "effective_rank",
     "evaluate",
     "evaluate_runs",
     "extract",
     "extract_all",
+    "fit_linear",
     "folds",
+    "fraction",
     "frame_difference",
     "guard",
+    "health",
     "labels_of",
+    "linear_cka",
     "linear_probe",
+    "linear_svm",
+    "load_head",
     "load_trained",
+    "many_label_probe",
+    "many_label_svm",
+    "many_labels_of",
     "mean_colour",
     "mean_log_mel",
     "naive",
     "nearest",
     "nearest_neighbours",
     "picture_neighbours",
+    "pooled_to",
     "probes",
     "read_scores",
+    "representation_similarity",
+    "rescale",
     "retrieval",
+    "save_head",
     "scores_table",
+    "sgd_probe",
     "transfer",
+    "uniformity",
+    "vote",
+    "with_fractions",
     "write_scores",
 ]

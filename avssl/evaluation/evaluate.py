@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,18 @@ import torch
 
 from avssl.core import MediaError
 from avssl.data import Clips, Damaged, Item, Reading, View
-from avssl.encoders import Encoder, reinitialised
-from avssl.evaluation.answers import Answers, Labelled, confusion, pooled, to_scores
+from avssl.encoders import Encoder, fingerprint, reinitialised
+from avssl.evaluation.answers import class_accuracy, confusion
 from avssl.evaluation.baselines import naive
 from avssl.evaluation.extraction import ALONE, FeatureCache, extract_all
 from avssl.evaluation.features import FeatureFunction, Features, Modality
-from avssl.evaluation.knn import NearestNeighbours, nearest_neighbours
-from avssl.evaluation.linear import LinearProbe, linear_probe
+from avssl.evaluation.head import Head, save_head
 from avssl.evaluation.neighbours import Neighbours, picture_neighbours
-from avssl.evaluation.retrieval import Retrieval, retrieval
-from avssl.evaluation.scores import ON_SOUND, Score, write_scores
-from avssl.evaluation.splits import Fold, Split, folds, guard, labels_of
+from avssl.evaluation.outcome import Labels, Outcome, RankedOutcome, labels_in
+from avssl.evaluation.protocols import MEAN, Compared, Protocols, answers_of, can_be_drawn, clips_of, kinds_of
+from avssl.evaluation.scores import Score, write_scores
+from avssl.evaluation.splits import Split
+from avssl.evaluation.windows import Window
 from avssl.training import Ranks
 
 __all__ = ["Evaluation", "Findings", "evaluate"]
@@ -32,23 +34,19 @@ PRETRAINED, RANDOM = "pretrained", "random init"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Evaluation(Protocols):
     """What to measure, on which parts, against which floors."""
 
     label: tuple[str, ...] = ("label",)
     """Columns that serve as labels, each probed by itself."""
+    many_labels: tuple[str, ...] = ()
+    """Columns that hold several labels with ';' between them, such as `labels`; an item may have none."""
     clips: int = 4
     """Clips of each item, evenly spread; their features are averaged."""
     crops: int = 1
     """Crops of each clip: 1, the centre, or 3 along the longer side; their features are averaged, too."""
     split: Split = field(default_factory=Split)
     """Which items train and which test."""
-    linear: LinearProbe = field(default_factory=LinearProbe)
-    """The linear probe."""
-    neighbours: NearestNeighbours = field(default_factory=NearestNeighbours)
-    """The weighted vote of nearest neighbours."""
-    retrieval: Retrieval = field(default_factory=Retrieval)
-    """R@k."""
     probe_seeds: tuple[int, ...] = (0,)
     """One random init, and one choice of C in the linear probe, for each."""
     baselines: bool = True
@@ -68,8 +66,8 @@ class Evaluation:
     def __post_init__(self) -> None:
         if self.crops not in {1, 3}:
             raise ValueError(f"crops {self.crops}: must be 1, the centre, or 3 along the longer side")
-        if self.clips < 1 or not self.label or not self.probe_seeds:
-            raise ValueError("an evaluation needs clips ≥ 1, at least one label and at least one probe seed")
+        if self.clips < 1 or not (self.label or self.many_labels) or not self.probe_seeds or not self.protocols:
+            raise ValueError("an evaluation needs clips ≥ 1, a label, a probe seed and a protocol at least")
 
 
 DEFAULT = Evaluation()
@@ -77,41 +75,28 @@ DEFAULT = Evaluation()
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """The scores; of the pretrained encoder the confusion of its linear probe for the first label, its neighbours;
-    and the items that could not be cut or turned out damaged, with the reasons."""
+    """The scores; of the pretrained encoder the confusion of its linear probe for the first label, its neighbours, and
+    the heads of its probes by name; and the items that could not be cut or turned out damaged, with the reasons."""
 
     scores: tuple[Score, ...]
     classes: tuple[str, ...]
     confusion: np.ndarray
     neighbours: Neighbours | None = None
+    heads: Mapping[str, Head] = field(default_factory=dict)
     left_out: tuple[MediaError, ...] = ()
 
     def write(self, folder: Path, *, command: str = "", data: str = "", hardware: str = "") -> None:
-        """Write `scores.json`, `confusion.json` and the neighbours into a run folder."""
+        """Write `scores.json`, `confusion.json`, the neighbours and `heads/*.safetensors` into a run folder."""
         folder.mkdir(parents=True, exist_ok=True)
         write_scores(self.scores, folder / "scores.json", command=command, data=data, hardware=hardware)
-        matrix = {"labels": list(self.classes), "matrix": self.confusion.tolist()}
-        (folder / "confusion.json").write_text(json.dumps(matrix) + "\n", encoding="utf-8")
+        if self.classes:
+            shares = [None if np.isnan(a) else float(a) for a in class_accuracy(self.confusion)]
+            matrix = {"labels": list(self.classes), "matrix": self.confusion.tolist(), "class accuracy": shares}
+            (folder / "confusion.json").write_text(json.dumps(matrix) + "\n", encoding="utf-8")
         if self.neighbours is not None:
             self.neighbours.write(folder)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Labels:
-    """One label of the items that have it, parted and guarded."""
-
-    name: str
-    items: tuple[Item, ...]
-    numbers: np.ndarray
-    classes: tuple[str, ...]
-    folds: tuple[Fold, ...]
-
-    def part(self, features: Features, positions: Sequence[int]) -> Labelled:
-        chosen = [self.items[p] for p in positions]
-        groups = tuple(i.group for i in chosen) if any(i.group for i in chosen) else ()
-        return Labelled(
-            values=features.rows([i.index for i in chosen]), labels=self.numbers[list(positions)], groups=groups
-        )
+        for name, head in self.heads.items():
+            save_head(head, folder / "heads" / f"{name}.safetensors")
 
 
 def evaluate(
@@ -124,7 +109,7 @@ def evaluate(
     progress: bool = True,
     ranks: Ranks = ALONE,
 ) -> Findings:
-    """Linear probe, kNN and retrieval of each encoder, of random inits of the same networks, and of naive features.
+    """The chosen protocols on each encoder, on random inits of the same networks, and on naive features.
 
     `encoders` are named as in a run, "video" and "sound"; another name goes into that of the scores' encoder. The
     protocols of sound end in "on sound". The encoders are moved to `device`.
@@ -140,51 +125,82 @@ def evaluate(
     first: tuple[tuple[str, ...], np.ndarray] | None = None
     pictures: Neighbours | None = None
     left_out: list[MediaError] = []
+    heads: dict[str, Head] = {}
     view = View(**{f.name: getattr(view, f.name) for f in fields(View)})  # a recipe's Config is a View with more
     for key, encoder in encoders.items():
         modality = encoder.modality
-        sampler, transform = view.evaluation(choice.clips, modality=modality, crops=choice.crops)
-        clips = Clips.of(items, sampler, transform, workers=choice.workers, damaged=choice.damaged)
-        clips = replace(clips, reading=choice.reading)
-        labels = [_prepare(clips.items, name, choice.split) for name in choice.label]
-        found = _features(encoder.to(device), clips, modality, view, choice, device, progress, ranks)
+        clips = _cut(items, choice.clips, modality, view, choice)
+        labels = _labels(clips.items, choice)
+        found, skipped = _features(encoder.to(device), clips, modality, view, choice, device, progress, ranks)
         if not ranks.first:
             continue
-        skipped = found[PRETRAINED, 0].skipped
+        there = set(found[PRETRAINED, 0].features[MEAN].index.tolist())
         if skipped:
-            there = set(found[PRETRAINED, 0].index.tolist())
-            read = [i for i in clips.items if i.index in there]
-            labels = [_prepare(read, name, choice.split) for name in choice.label]
+            labels = _labels([i for i in clips.items if i.index in there], choice)
         left_out += [*clips.unfit, *skipped]
         mark = "" if key == modality else f" {key}"
         counts = {"too short": len(clips.unfit), "damaged": len(skipped)}
         about = {"modality": modality, "clips": choice.clips, "crops": choice.crops, "view": asdict(view), **counts}
         for label in labels:
-            for (name, seed), features in found.items():
-                for outcome in _protocols(label, features, choice, (seed,) if name == RANDOM else choice.probe_seeds):
-                    scores += outcome.scores(name + mark if name in {PRETRAINED, RANDOM} else name, modality, about)
-                    if name == PRETRAINED and outcome.protocol == "linear probe" and first is None:
+            for (name, seed), compared in found.items():
+                for outcome in answers_of(label, compared, choice, (seed,) if name == RANDOM else choice.probe_seeds):
+                    own = {"clips": clips_of(outcome.protocol, choice) or choice.clips}
+                    scores += outcome.scores(
+                        name + mark if name in {PRETRAINED, RANDOM} else name, modality, about | own
+                    )
+                    if name != PRETRAINED or outcome.seed != choice.probe_seeds[0]:
+                        continue
+                    heads |= _heads(outcome, label, encoder, about | own, key)
+                    if isinstance(outcome, Outcome) and outcome.protocol == "linear probe" and first is None:
                         size = len(label.classes)
                         first = label.classes, confusion(outcome.truth, outcome.answers.predictions, classes=size)
-        if modality == "video" and pictures is None:
-            pictures = _pictures(clips, labels[0], found[PRETRAINED, 0], choice)
+        if modality == "video" and pictures is None and choice.label:
+            pictures = _pictures(clips, labels[0], found[PRETRAINED, 0].features[MEAN], choice)
     if not ranks.first:
-        return Findings(scores=(), classes=(), confusion=np.zeros((0, 0), np.int64))
-    if first is None:
+        return Findings(scores=(), classes=(), confusion=np.zeros((0, 0), dtype=np.int64))
+    if not scores:
         raise ValueError("nothing was evaluated")
+    classes, matrix = first or ((), np.zeros((0, 0), dtype=np.int64))
     return Findings(
-        scores=tuple(scores), classes=first[0], confusion=first[1], neighbours=pictures, left_out=tuple(left_out)
+        scores=tuple(scores),
+        classes=classes,
+        confusion=matrix,
+        neighbours=pictures,
+        heads=heads,
+        left_out=tuple(left_out),
     )
 
 
-def _prepare(items: Sequence[Item], name: str, split: Split) -> _Labels:
-    numbers, classes = labels_of(items, name)
-    kept = np.flatnonzero(numbers >= 0)
-    labelled = tuple(items[int(p)] for p in kept)
-    parts = tuple(folds(labelled, split=split))
-    for fold in parts:
-        guard(labelled, fold, labels=numbers[kept], classes=classes, share=split.share_groups)
-    return _Labels(name=name, items=labelled, numbers=numbers[kept], classes=classes, folds=parts)
+def _labels(items: Sequence[Item], choice: Evaluation) -> list[Labels]:
+    single = [labels_in(items, name, choice.split) for name in choice.label]
+    if "fractions" in choice.protocols:
+        for label in single:
+            can_be_drawn(label, choice.fractions)
+    return single + [labels_in(items, name, choice.split, several=True) for name in choice.many_labels]
+
+
+def _blank(view: View, modality: Modality) -> torch.Tensor:
+    """A batch of one clip of a view in which there is nothing."""
+    if modality == "sound":
+        return torch.zeros(1, 1, round((view.sound or 1.0) * view.sample_rate))
+    return torch.zeros(1, view.frames, 3, view.size, view.size)
+
+
+def _cut(
+    items: Sequence[Item],
+    count: int,
+    modality: Modality,
+    view: View,
+    choice: Evaluation,
+    *,
+    window: int | None = None,
+) -> Clips:
+    """The items cut into so many clips, or into one of them."""
+    sampler, transform = view.evaluation(count, modality=modality, crops=choice.crops)
+    if window is not None:
+        sampler = Window(sampler=sampler, index=window)
+    clips = Clips.of(items, sampler, transform, workers=choice.workers, damaged=choice.damaged)
+    return replace(clips, reading=choice.reading)
 
 
 def _features(
@@ -196,82 +212,73 @@ def _features(
     device: torch.device | str,
     progress: bool,
     ranks: Ranks,
-) -> dict[tuple[str, int], Features]:
-    """Features by (name, seed) of all that is compared, in one pass over the files."""
-    compared: dict[tuple[str, int], FeatureFunction] = {(PRETRAINED, 0): encoder}
+) -> tuple[dict[tuple[str, int], Compared], tuple[MediaError, ...]]:
+    """What is compared, by (name, seed), in one pass over the files for each number of clips; and what was damaged."""
+    kinds, blank = kinds_of(choice), _blank(view, modality).to(device)
+    functions: dict[tuple[str, int], dict[str, FeatureFunction]] = {
+        (PRETRAINED, 0): {kind: how.make(encoder, blank) for kind, how in kinds.items()}
+    }
     if choice.baselines:
         for seed in choice.probe_seeds:
-            compared[RANDOM, seed] = reinitialised(encoder, seed).to(device)
-        compared |= {(name, 0): f for name, f in naive(modality, sample_rate=view.sample_rate).items()}
-    keys = {f"{name}/{seed}": (name, seed) for name, seed in compared}
-    found = extract_all(
-        {key: compared[k] for key, k in keys.items()},
-        clips,
-        modality=modality,
-        device=device,
-        batch_size=choice.batch_size,
-        progress=progress,
-        cache=choice.cache,
-        ranks=ranks,
-    )
-    return {k: found[key] for key, k in keys.items()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Outcome:
-    """The answers of one protocol on all folds, before an encoder's name is put to them."""
-
-    protocol: str
-    label: str
-    answers: Answers
-    truth: np.ndarray
-    groups: tuple[str, ...]
-    n_train: int
-    seed: int
-
-    def scores(self, encoder: str, modality: Modality, settings: Mapping[str, Any]) -> list[Score]:
-        return to_scores(
-            self.answers,
-            encoder=encoder,
-            protocol=self.protocol + (ON_SOUND if modality == "sound" else ""),
-            label=self.label,
-            n_train=self.n_train,
-            truth=self.truth,
-            groups=self.groups,
-            seed=self.seed,
-            settings=settings,
+            fresh = reinitialised(encoder, seed).to(device)
+            functions[RANDOM, seed] = {kind: how.make(fresh, blank) for kind, how in kinds.items()}
+        for name, function in naive(modality, sample_rate=view.sample_rate).items():
+            functions[name, 0] = {kind: function for kind, how in kinds.items() if how.naive}
+    found: dict[tuple[str, int], dict[str, Features]] = {key: {} for key in functions}
+    skipped: dict[str, MediaError] = {}
+    for count, window in dict.fromkeys((how.clips or choice.clips, how.window) for how in kinds.values()):
+        jobs = {
+            f"{name}/{seed}/{kind}": ((name, seed), kind, function)
+            for (name, seed), of_kind in functions.items()
+            for kind, function in of_kind.items()
+            if (kinds[kind].clips or choice.clips, kinds[kind].window) == (count, window)
+        }
+        same = (count, window) == (choice.clips, None)
+        values = extract_all(
+            {job: function for job, (_, _, function) in jobs.items()},
+            clips if same else _cut(clips.items, count, modality, view, choice, window=window),
+            modality=modality,
+            device=device,
+            batch_size=choice.batch_size,
+            progress=progress,
+            cache=choice.cache,
+            ranks=ranks,
         )
+        for job, features in values.items():
+            key, kind, _ = jobs[job]
+            found[key][kind] = features
+            skipped |= {str(e.path): e for e in features.skipped}
+    return {k: Compared(features=_common(f), functions=functions[k]) for k, f in found.items()}, tuple(skipped.values())
 
 
-def _protocols(label: _Labels, features: Features, choice: Evaluation, seeds: Sequence[int]) -> Iterator[_Outcome]:
-    """Every protocol on every fold; those that draw nothing run with the first seed only."""
-    parts = [(label.part(features, f.train), label.part(features, f.test)) for f in label.folds]
-    names = [f.name for f in label.folds]
-    truth = np.concatenate([test.labels for _, test in parts])
-    groups = tuple(g for _, test in parts for g in test.groups)
-    n_train = round(float(np.mean([len(train) for train, _ in parts])))
+def _common(features: Mapping[str, Features]) -> dict[str, Features]:
+    """The features of the items that every pass could read."""
+    indices = [set(f.index.tolist()) for f in features.values()]
+    common = set.intersection(*indices)
+    if all(i == common for i in indices):
+        return dict(features)
+    kept = {k: np.array([i in common for i in f.index.tolist()]) for k, f in features.items()}
+    return {k: replace(f, values=f.values[kept[k]], index=f.index[kept[k]]) for k, f in features.items()}
 
-    def outcome(protocol: str, seed: int, answers: Sequence[Answers]) -> _Outcome:
-        return _Outcome(
-            protocol=protocol,
-            label=label.name,
-            answers=pooled(answers, names),
-            truth=truth,
-            groups=groups,
-            n_train=n_train,
-            seed=seed,
+
+def _heads(
+    outcome: Outcome | RankedOutcome, label: Labels, encoder: Encoder, about: Mapping[str, Any], key: str
+) -> dict[str, Head]:
+    """What an outcome fitted, by the name of its file, with cards that say what it answers and takes."""
+    found = {}
+    for fold, head in zip(label.folds, outcome.heads, strict=bool(outcome.heads)):
+        name = f"{key} {outcome.protocol} {label.name}" + (f" {fold.name}" if len(label.folds) > 1 else "")
+        card = head.card.named(
+            label.classes,
+            protocol=outcome.protocol,
+            encoder=fingerprint(encoder),
+            about={**about, "label": label.name, "fold": fold.name},
         )
-
-    for seed in seeds:
-        found = [linear_probe(train, test, choice=choice.linear, seed=seed) for train, test in parts]
-        yield outcome("linear probe", seed, found)
-    found = [nearest_neighbours(train, test, choice=choice.neighbours) for train, test in parts]
-    yield outcome("kNN", seeds[0], found)
-    found = [retrieval(train, test, choice=choice.retrieval) for train, test in parts]
-    yield outcome("retrieval", seeds[0], found)
+        found[re.sub(r"[^\w.-]+", "-", name)] = head.with_card(card)
+    return found
 
 
-def _pictures(clips: Clips, label: _Labels, features: Features, choice: Evaluation) -> Neighbours:
+def _pictures(clips: Clips, label: Labels, features: Features, choice: Evaluation) -> Neighbours:
     """Strips of some test items of the first fold beside their nearest training items."""
     fold = label.folds[0]
     train, test = label.part(features, fold.train), label.part(features, fold.test)
@@ -281,6 +288,6 @@ def _pictures(clips: Clips, label: _Labels, features: Features, choice: Evaluati
         test=[label.items[p] for p in fold.test],
         parts=(train, test),
         classes=label.classes,
-        centre=choice.retrieval.centre,
+        centre=choice.retrieval.centre != "none",
         kept=choice.cache.strips,
     )

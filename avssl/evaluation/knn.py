@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from avssl.evaluation.answers import Answers, Labelled, guess_level, two_classes
+from avssl.evaluation.head import unit_rows
 
-__all__ = ["NearestNeighbours", "nearest", "nearest_neighbours"]
+__all__ = ["Distance", "NearestNeighbours", "nearest", "nearest_neighbours"]
+
+Distance: TypeAlias = Literal["cosine", "euclidean"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,40 +24,57 @@ class NearestNeighbours:
     et al., ICCV 2021, arXiv:2104.14294, section 4.1.
     """
 
-    k: int = 20
-    """Neighbours that vote; never more than there are training items."""
+    k: tuple[int, ...] = (20,)
+    """Neighbours that vote, each number a metric of its own; never more than there are training items."""
     temperature: float = 0.07
     centre: bool = False
     """Whether the mean of the training features is subtracted before the cosine."""
 
     def __post_init__(self) -> None:
-        if self.k < 1 or self.temperature <= 0:
-            raise ValueError(f"k {self.k}, temperature {self.temperature}: must be ≥ 1 and > 0")
+        if not self.k or min(self.k) < 1 or self.temperature <= 0:
+            raise ValueError(f"k {self.k}, temperature {self.temperature}: give at least one k, all ≥ 1, and > 0")
 
 
 DEFAULT = NearestNeighbours()
 
 
 def nearest(
-    queries: np.ndarray, gallery: np.ndarray, *, k: int, centre: bool = False, chunk: int = 1024
+    queries: np.ndarray,
+    gallery: np.ndarray,
+    *,
+    k: int,
+    centre: bool = False,
+    distance: Distance = "cosine",
+    chunk: int = 1024,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k most similar rows of `gallery` (M, D) for each query (Q, D): positions (Q, k) and cosines (Q, k).
+    """The k most similar rows of `gallery` (M, D) for each query (Q, D): positions (Q, k) and similarities (Q, k).
 
-    Cosines are rounded to 1e-6, so that equal items tie whatever the order of summation, and ties go to the lower
-    position. A feature of zeros has cosine 0 with everything.
+    A similarity is the cosine, or the negative Euclidean distance in units of the longest row of the gallery. They are
+    rounded to 1e-6, so that equal items tie whatever the order of summation, and ties go to the lower position. A
+    feature of zeros has cosine 0 with everything.
     """
     if not 1 <= k <= len(gallery):
         raise ValueError(f"k = {k} neighbours of a gallery of {len(gallery)}: give 1 ≤ k ≤ {len(gallery)}")
     offset = gallery.mean(axis=0, dtype=np.float64) if centre else np.zeros(gallery.shape[1])
-    wanted = _unit(gallery - offset)
+    wanted = gallery - offset
+    if distance == "cosine":
+        wanted = unit_rows(wanted)
+    lengths = np.square(wanted).sum(axis=1)
+    longest = max(float(lengths.max()), 1e-24) ** 0.5
     positions = np.empty((len(queries), k), dtype=np.int64)
-    cosines = np.empty((len(queries), k))
+    found = np.empty((len(queries), k))
     for start in range(0, len(queries), chunk):
         rows = slice(start, start + chunk)
-        similar = np.round(_unit(queries[rows] - offset) @ wanted.T, 6)
+        asked = queries[rows] - offset
+        if distance == "cosine":
+            similar = unit_rows(asked) @ wanted.T
+        else:
+            squares = np.square(asked).sum(axis=1)[:, None] + lengths - 2 * asked @ wanted.T
+            similar = -np.sqrt(np.maximum(squares, 0)) / longest
+        similar = np.round(similar, 6)
         positions[rows] = np.argsort(-similar, axis=1, kind="stable")[:, :k]
-        cosines[rows] = np.take_along_axis(similar, positions[rows], axis=1)
-    return positions, cosines
+        found[rows] = np.take_along_axis(similar, positions[rows], axis=1)
+    return positions, found
 
 
 def nearest_neighbours(
@@ -61,35 +82,44 @@ def nearest_neighbours(
 ) -> Answers:
     """The class with the heaviest vote of the nearest training items; ties go to the lower class number.
 
-    `seed` is unused: nothing is drawn. It is there because every protocol is called alike.
+    Several k make several metrics, "top-1 of k"; the predictions are those of the first. `seed` is unused: nothing is
+    drawn. It is there because every protocol is called alike.
 
     Raises:
         ValueError: fewer than 2 classes in `train`.
     """
     two_classes(train, test)
-    k = min(choice.k, len(train))
-    positions, cosines = nearest(test.values, train.values, k=k, centre=choice.centre)
-    votes = np.zeros((len(test), int(train.labels.max()) + 1))
-    rows = np.repeat(np.arange(len(test)), k)
-    np.add.at(votes, (rows, train.labels[positions].ravel()), np.exp((cosines.ravel() - 1) / choice.temperature))
-    # equal votes may differ in the last bits, as sums of the same numbers in another order do
-    scale = votes.max(axis=1, keepdims=True)
-    predictions = np.argmax(np.round(votes / scale, 9), axis=1)
+    counts = {k: min(k, len(train)) for k in choice.k}
+    positions, cosines = nearest(test.values, train.values, k=max(counts.values()), centre=choice.centre)
+    guess = guess_level(train, test)
+    answers = {
+        k: _vote(train.labels[positions[:, :n]], np.exp((cosines[:, :n] - cosines[:, :1]) / choice.temperature))
+        for k, n in counts.items()
+    }
+    names = {k: "top-1" if len(counts) == 1 else f"top-1 of {k}" for k in counts}
+    first, *_ = answers
     return Answers(
-        predictions=predictions,
-        correct={"top-1": (predictions == test.labels).astype(np.float64)},
-        chance={"top-1": guess_level(train, test)},
-        settings={"k": k, "temperature": choice.temperature, "distance": "cosine", "centred": choice.centre},
-        neighbours=positions,
+        predictions=answers[first],
+        correct={names[k]: (said == test.labels).astype(np.float64) for k, said in answers.items()},
+        chance=dict.fromkeys(names.values(), guess),
+        settings={
+            "k": counts[first] if len(counts) == 1 else [*counts.values()],
+            "temperature": choice.temperature,
+            "distance": "cosine",
+            "centred": choice.centre,
+        },
+        neighbours=positions[:, : counts[first]],
     )
 
 
-def _unit(values: np.ndarray) -> np.ndarray:
-    """Rows of length 1 (float64); rows of zeros stay zero."""
-    values = values.astype(np.float64)
-    norms = np.linalg.norm(values, axis=1, keepdims=True)
-    unit: np.ndarray = np.divide(values, norms, out=np.zeros_like(values), where=norms > 1e-12)
-    return unit
+def _vote(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The class of the heaviest vote of neighbours with these labels (M, k) and weights (M, k): (M,)."""
+    votes = np.zeros((len(labels), int(labels.max()) + 1))
+    np.add.at(votes, (np.arange(len(labels))[:, None], labels), weights)
+    # equal votes may differ in the last bits, as sums of the same numbers in another order do
+    scale = votes.max(axis=1, keepdims=True)
+    predictions: np.ndarray = np.argmax(np.round(votes / scale, 9), axis=1)
+    return predictions
 
 
 def hit_by_chance(labels: np.ndarray, queries: np.ndarray, ranks: Sequence[int]) -> dict[int, float]:

@@ -12,6 +12,7 @@ from rich.console import Console
 from avssl.core import Example
 from avssl.data import Clips, Data, Item, View, batches
 from avssl.encoders import Encoder
+from avssl.evaluation.analysis import Health, collapsed, health
 from avssl.evaluation.answers import Labelled
 from avssl.evaluation.features import Modality, mean_over_clips
 from avssl.evaluation.linear import LinearProbe, linear_probe
@@ -29,7 +30,7 @@ KEPT_BYTES = 1 << 30
 
 
 class Probe:
-    """A linear probe fitted on one half of a few labelled items and scored on the other half.
+    """A linear probe fitted on one half of a few labelled items and scored on the other half, and the features' health.
 
     The encoder may have seen both halves in pretraining, though never their labels. Groups stay together where there
     are any. Of very many classes some are drawn. Clips that are not too many are kept in memory (uint8) after the first
@@ -65,15 +66,19 @@ class Probe:
         self.fits = _half(self.items, column(self.items, next(iter(labels.values()))), rng)
         self.targets = {name: column(self.items, source) for name, source in labels.items()}
         self._decoded: dict[Modality, list[Example]] = {}
+        self._healths: dict[str, Health] = {}
+        self._warned: set[str] = set()
         for name in labels:
             if self._parts(name, np.zeros((len(self.items), 1)), np.arange(len(self.items))) is None:
                 raise Unscorable(f"probe {name!r}: fewer than 2 classes lie on both sides of the probe's own split")
 
     def __call__(self, encoders: Mapping[str, Encoder]) -> list[tuple[str, float]]:
-        """(name, accuracy) of every label for every encoder; all but the first are marked with their own name."""
+        """(name, value) for every encoder: the accuracy of every label, and the numbers of `health`; all encoders but
+        the first are marked with their own name. The first time that features have collapsed, it is told."""
         found = []
         for n, (key, encoder) in enumerate(encoders.items()):
-            values, rows = self._features(encoder)
+            each, rows = self._features(encoder)
+            values = each.mean(axis=1)
             mark = f" ({key})" if n else ""
             for name in self.labels:
                 parts = self._parts(name, values, rows)
@@ -81,17 +86,30 @@ class Probe:
                     continue
                 answers = linear_probe(*parts, choice=self.choice, seed=self.seed)
                 found.append((f"{name} linear-probe{mark}", float(answers.correct["top-1"].mean())))
+            if len(each) > 2:
+                found += [(name + mark, value) for name, value in self._health(key, each)]
         return found
 
+    def _health(self, key: str, each: np.ndarray) -> list[tuple[str, float]]:
+        """The numbers of features (M, S, D) of S clips of each item; the first ones stand for the untrained encoder."""
+        found = health(each.mean(axis=1), (each[:, 0], each[:, -1]) if each.shape[1] > 1 else None)
+        what = collapsed(found, self._healths.setdefault(key, found))
+        if what is not None and key not in self._warned:
+            self._warned.add(key)
+            Console(stderr=True).print(f"Collapse of the {key} encoder: {what}", markup=False, soft_wrap=True)
+        return found.numbers()
+
     def _features(self, encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
-        """Features (M, D) and the positions (M,) in `items` they belong to; a file too short for the view has none."""
+        """Features (M, S, D) of S clips and the positions (M,) in `items` they belong to; a file too short for the view
+        has none."""
         modality = encoder.modality
         device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
         where = {item.index: p for p, item in enumerate(self.items)}
         values, rows = [], []
         for batch in self._batches(modality):
             moved = [c.to(device) for c in batch.clips]
-            values.append(mean_over_clips(encoder, moved, modality=modality).cpu())
+            each = [mean_over_clips(encoder, [clip], modality=modality).cpu() for clip in moved]
+            values.append(torch.stack(each, dim=1))
             rows += [where[int(i)] for i in batch.index]
         return torch.cat(values).numpy(), np.array(rows)
 

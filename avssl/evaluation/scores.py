@@ -97,9 +97,10 @@ def bootstrap(
     counts = np.bincount(member).astype(float)
     rng = np.random.default_rng(seed)
     means = np.empty(resamples)
-    for r in range(resamples):  # one at a time: (resamples, M) would not fit for a large test set
-        drawn = rng.integers(len(sums), size=len(sums))
-        means[r] = sums[drawn].sum() / counts[drawn].sum()
+    some = max(1, 500_000 // len(sums))  # (resamples, M) would not fit for a large test set
+    for start in range(0, resamples, some):
+        drawn = rng.integers(len(sums), size=(min(some, resamples - start), len(sums)))
+        means[start : start + len(drawn)] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high), f"95 %, bootstrap over test {'groups' if grouped else 'items'}"
 

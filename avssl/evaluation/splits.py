@@ -10,7 +10,7 @@ import numpy as np
 
 from avssl.data import Item
 
-__all__ = ["Fold", "Split", "Unscorable", "folds", "guard", "labels_of"]
+__all__ = ["Fold", "Split", "Unscorable", "belonging", "folds", "guard", "labels_of", "many_labels_of"]
 
 
 class Unscorable(ValueError):
@@ -30,6 +30,9 @@ class Split:
     group: str = ""
     """A column of groups, such as the person: one is left out at a time, each tests once. The items' own column
     `group` is taken by 'group'."""
+    apart: tuple[str, ...] = ()
+    """More columns of which no value may be both in training and in test, such as the performer or the source video;
+    files and the items' own groups never may."""
     share_groups: bool = False
     """Allow training and test to share groups or files (a leak, unless you know better)."""
 
@@ -59,6 +62,34 @@ def column(items: Sequence[Item], name: str) -> list[str]:
     return values
 
 
+def belonging(items: Sequence[Item], split: Split) -> tuple[str, ...]:
+    """The group of each item (M,) for all that is drawn or held out inside a part, '' of one that stands alone.
+
+    Items belong together if they share the group, or a value of the columns that `split` leaves out or keeps apart, and
+    so do those that both belong to a third.
+    """
+    names = [n for n in ("group", split.group, *split.apart) if n]
+    columns = [column(items, n) if n != "group" else [i.group for i in items] for n in dict.fromkeys(names)]
+    told = [values for values in columns if any(values)]
+    if len(told) < 2:
+        return tuple(told[0]) if told else ("",) * len(items)
+    first: dict[tuple[int, str], int] = {}
+    above = list(range(len(items)))
+
+    def root(n: int) -> int:
+        while above[n] != n:
+            above[n] = above[above[n]]
+            n = above[n]
+        return n
+
+    for c, values in enumerate(told):
+        for n, value in enumerate(values):
+            if value:
+                above[root(n)] = root(first.setdefault((c, value), n))
+    alone = [not any(values[n] for values in told) for n in range(len(items))]
+    return tuple("" if a else str(root(n)) for n, a in enumerate(alone))
+
+
 def labels_of(items: Sequence[Item], name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """Class numbers (M,), -1 for items without the label, and the names of the classes in alphabetical order.
 
@@ -71,6 +102,30 @@ def labels_of(items: Sequence[Item], name: str) -> tuple[np.ndarray, tuple[str, 
         raise Unscorable(f"label {name!r} has only the class {classes[0]!r}: there is nothing to tell apart")
     number = {c: k for k, c in enumerate(classes)}
     return np.array([number.get(v, -1) for v in values], dtype=np.int64), classes
+
+
+def many_labels_of(
+    items: Sequence[Item], name: str, *, untold: str = "difficult"
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels (M, K), 1 where an item has the class and 0 where not, and the names of the classes in alphabetical order.
+
+    The column holds classes with ';' between them; an item may have none. Those that an item has in the column
+    `untold`, if there is one, are -1: neither there nor absent, as the difficult objects of VOC07.
+
+    Raises:
+        Unscorable: there is no such column, or it has fewer than 2 classes.
+    """
+    values = [_several(v) for v in column(items, name)]
+    classes = tuple(sorted(set().union(*values)))
+    if len(classes) < 2:
+        raise Unscorable(f"labels {name!r} have only the class {classes[0]!r}: there is nothing to tell apart")
+    hidden = [_several(i.columns.get(untold, "")) for i in items]
+    rows = [[1 if c in v else -1 if c in h else 0 for c in classes] for v, h in zip(values, hidden, strict=True)]
+    return np.array(rows, dtype=np.int64), classes
+
+
+def _several(text: str) -> set[str]:
+    return {part.strip() for part in text.split(";")} - {""}
 
 
 def folds(items: Sequence[Item], *, split: Split) -> list[Fold]:
@@ -110,33 +165,56 @@ def folds(items: Sequence[Item], *, split: Split) -> list[Fold]:
 
 
 def guard(
-    items: Sequence[Item], fold: Fold, *, labels: np.ndarray, classes: Sequence[str], share: bool = False
+    items: Sequence[Item],
+    fold: Fold,
+    *,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    share: bool = False,
+    apart: Sequence[str] = (),
 ) -> None:
-    """Stop at what would make a score mean nothing; `labels` (M,) are class numbers of all items.
+    """Stop at what would make a score mean nothing; `labels` (M,) are class numbers of all items, or (M, K) as in
+    `Labelled`; `apart` are more columns of which no value may be on both sides.
 
     Raises:
-        Unscorable: training and test share an item, a file or a group (unless `share`); a class of the test is absent
-            in training; training has fewer than 2 classes.
+        Unscorable: training and test share an item, a file or a group (unless `share`), or a value of `apart`; a class
+            of the test is absent in training; training has fewer than 2 classes.
     """
-    if both := set(fold.train) & set(fold.test):
-        raise Unscorable(f"{fold.name}: {len(both)} items train and test, such as {items[min(both)].path}")
+    if both := sorted(set(fold.train) & set(fold.test)):
+        raise Unscorable(f"{fold.name}: {len(both)} items train and test, such as {items[both[0]].path}")
     if not share:
-        _no_leak(items, fold)
-    known = set(labels[list(fold.train)].tolist())
+        _apart(
+            items, fold, "groups", [i.group for i in items], "Split by groups, or allow it with --split.share-groups"
+        )
+        _apart(
+            items, fold, "files", [str(i.path) for i in items], "Split by files, or allow it with --split.share-groups"
+        )
+    for name in apart:
+        _apart(items, fold, f"values of {name!r}", column(items, name), f"Split by --split.group {name}")
+    known, asked = _classes(labels, fold.train), _classes(labels, fold.test)
     if len(known) < 2:
         raise Unscorable(f"{fold.name}: the training part has fewer than 2 classes: {[classes[k] for k in known]}")
-    if absent := sorted(set(labels[list(fold.test)].tolist()) - known):
+    if absent := sorted(asked - known):
         names = ", ".join(repr(classes[k]) for k in absent)
         raise Unscorable(f"{fold.name}: the test has classes that training lacks: {names}; label or split differently")
 
 
-def _no_leak(items: Sequence[Item], fold: Fold) -> None:
-    groups = {items[p].group for p in fold.train} & {items[p].group for p in fold.test} - {""}
-    files = {items[p].path for p in fold.train} & {items[p].path for p in fold.test}
-    for what, shared in (("groups", groups), ("files", files)):
-        if shared:
-            named = ", ".join(str(s) for s in sorted(shared)[:5]) + (", …" if len(shared) > 5 else "")
-            raise Unscorable(
-                f"{fold.name}: training and test share {len(shared)} {what}: {named}; this is a leak. Split by {what}, "
-                "or allow it with --split.share-groups"
-            )
+def _classes(labels: np.ndarray, positions: Sequence[int]) -> set[int]:
+    """The classes of these items."""
+    of = labels[list(positions)]
+    return set(np.flatnonzero((of > 0).any(axis=0)).tolist() if labels.ndim == 2 else of.tolist())
+
+
+def _apart(items: Sequence[Item], fold: Fold, what: str, values: Sequence[str], remedy: str) -> None:
+    """Raise Unscorable if a value is on both sides, with an item of each side for some of them."""
+    trains, tests = ({values[p]: items[p].path for p in reversed(part)} for part in (fold.train, fold.test))
+    shared = sorted((trains.keys() & tests.keys()) - {""})
+    if not shared:
+        return
+    named = ", ".join(
+        v if what == "files" else f"{v} ({trains[v].name} trains, {tests[v].name} tests)" for v in shared[:5]
+    )
+    more = ", …" if len(shared) > 5 else ""
+    raise Unscorable(
+        f"{fold.name}: training and test share {len(shared)} {what}: {named}{more}; this is a leak. {remedy}"
+    )

@@ -12,6 +12,9 @@ from avssl.report.words import is_share, number, share
 
 __all__ = ["Panel", "curve_panels", "probe_panels", "speed_panels"]
 
+HEALTH = ("effective rank", "deviation", "uniformity", "alignment")
+"""Probes that are no accuracies, each on a scale of its own; an encoder's name may follow."""
+
 _SPEED = {"clips_per_second", "waiting"}
 
 
@@ -61,10 +64,14 @@ def _end(y: np.ndarray) -> float:
 
 
 def probe_panels(metrics: Metrics) -> list[Panel]:
-    """The probes over the steps, as many in a chart as there are colours."""
+    """The probes over the steps, as many in a chart as there are colours; each measure of health in its own."""
     names = list(dict.fromkeys(str(r["name"]) for r in metrics.probes))
+    titled: dict[str, list[str]] = {}
+    for name in names:
+        titled.setdefault(next((h for h in HEALTH if name.startswith(h)), "probes"), []).append(name)
     panels = []
-    for start in range(0, len(names), len(SERIES)):
+    groups = [(title, of, s) for title, of in titled.items() for s in range(0, len(of), len(SERIES))]
+    for number_of, (title, names, start) in enumerate(groups):
         group = names[start : start + len(SERIES)]
         lines = []
         for i, name in enumerate(group):
@@ -72,13 +79,13 @@ def probe_panels(metrics: Metrics) -> list[Panel]:
             x, y = np.array([p[0] for p in points]), np.array([p[1] for p in points])
             lines.append(Line(name=name, x=x, y=y, marks=True, colour=i))
         values = np.concatenate([line.y for line in lines])
-        shares = bool(np.all((values >= 0) & (values <= 1)))
+        shares = title == "probes" and bool(np.all((values >= 0) & (values <= 1)))
         texts = [share(float(line.y[-1]), "accuracy" if shares else "") for line in lines]
         panels.append(
             Panel(
-                title="probes" if len(names) <= len(SERIES) else f"probes {start + 1} – {start + len(group)}",
+                title=title if len(names) <= len(SERIES) else f"{title} {start + 1} – {start + len(group)}",
                 last="",
-                svg=chart(lines, key=f"probe{start}", percent=shares, low=0 if shares else None, size=(450, 230)),
+                svg=chart(lines, key=f"probe{number_of}", percent=shares, low=0 if shares else None, size=(450, 230)),
                 spoken="; ".join(
                     f"{line.name}: from {number(float(line.y[0]))} to {number(float(line.y[-1]))}" for line in lines
                 ),
