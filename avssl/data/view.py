@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from avssl.core import Sampler
 from avssl.samplers import ClipSampler, SoundingSampler, UniformClips
-from avssl.transforms import CentreCrop, Transform
+from avssl.transforms import CentreCrop, ThreeCrop, Transform
 
 __all__ = ["View"]
 
@@ -49,8 +49,20 @@ class View:
         changes: dict[str, Any] = shown | heard
         return replace(sampler, **changes)
 
-    def evaluation(self, clips: int, *, modality: str = "video") -> tuple[Sampler, Transform]:
-        """Clips evenly spread over the item and the centre crop, of its frames or of its sound."""
+    def evaluation(self, clips: int, *, modality: str = "video", crops: int = 1) -> tuple[Sampler, Transform]:
+        """Clips evenly spread over the item, of its frames or of its sound; of frames, the crops of each.
+
+        1 crop is the centre of the frame whose shorter side was scaled to `short_side`; 3 are as high, or as wide, as
+        the frame, at one end, in the middle and at the other end of its longer side.
+
+        Raises:
+            ValueError: `crops` is neither 1 nor 3.
+        """
+        if crops not in {1, 3}:
+            raise ValueError(f"crops {crops}: must be 1, the centre, or 3 along the longer side")
         of_sound = modality == "sound"
         shown = replace(self, frames=0, sound=self.sound or 1.0) if of_sound else replace(self, sound=None)
-        return shown.cut(UniformClips(n=clips)), CentreCrop(self.size, short_side=self.short_side)
+        sampler = shown.cut(UniformClips(n=clips))
+        if crops == 3 and not of_sound:
+            return sampler, ThreeCrop(self.size)
+        return sampler, CentreCrop(self.size, short_side=self.short_side)

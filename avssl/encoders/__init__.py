@@ -3,6 +3,7 @@
 from avssl.encoders.base import ClipEncoder, Encoder, FrameEncoder, Modality, Origin, Trunk
 from avssl.encoders.choice import SoundNet, VideoNet
 from avssl.encoders.clip import c3d, mc3_18, r2plus1d_10, r2plus1d_18, r3d_10, r3d_18, r3d_50, s3d
+from avssl.encoders.foreign import Foreign, load_foreign, timm_net, torchvision_net
 from avssl.encoders.frame import alexnet, resnet18, resnet50
 from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, Projector
 from avssl.encoders.sound import LogMel, SoundEncoder, sound_resnet18, sound_vgg, tiny_sound
@@ -23,6 +24,7 @@ __all__ = [
     "ConcatHead",
     "EachHead",
     "Encoder",
+    "Foreign",
     "FrameEncoder",
     "FusionHead",
     "Head",
@@ -40,6 +42,7 @@ __all__ = [
     "fingerprint",
     "from_torchvision",
     "load_encoder",
+    "load_foreign",
     "load_weights",
     "mc3_18",
     "r2plus1d_10",
@@ -55,8 +58,10 @@ __all__ = [
     "save_weights",
     "sound_resnet18",
     "sound_vgg",
+    "timm_net",
     "tiny_r2plus1d",
     "tiny_resnet",
     "tiny_sound",
     "to_torchvision",
+    "torchvision_net",
 ]

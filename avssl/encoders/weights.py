@@ -17,10 +17,12 @@ from avssl.core import MediaError
 from avssl.encoders.base import Encoder, Origin
 
 __all__ = [
+    "fill",
     "fingerprint",
     "from_torchvision",
     "load_encoder",
     "load_weights",
+    "read_weights",
     "reinitialised",
     "save_encoder",
     "save_weights",
@@ -65,7 +67,7 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
         ValueError: names or shapes differ; says which.
     """
     state, _ = _read(Path(path))
-    _fill(module, state, str(path))
+    fill(module, state, str(path))
 
 
 def save_encoder(encoder: Encoder, path: Path | str) -> None:
@@ -92,7 +94,7 @@ def load_encoder(path: Path | str, *, constructor: Callable[..., Encoder] | None
         raise MediaError(path, "names no constructor", "write it with save_encoder, or use load_weights")
     origin = Origin(constructor=metadata["constructor"], arguments=json.loads(metadata["arguments"]))
     encoder = origin.rebuilt(constructor_of(origin) if constructor is None else constructor)
-    _fill(encoder, state, str(path))
+    fill(encoder, state, str(path))
     return encoder.eval()
 
 
@@ -108,7 +110,7 @@ def from_torchvision(encoder: Encoder, state: Mapping[str, Tensor]) -> None:
     _require_torchvision(encoder)
     kept = {k: v for k, v in state.items() if not k.startswith(encoder.set_aside)}
     counters = {k: v for k, v in encoder.net.state_dict().items() if k.endswith("num_batches_tracked")}
-    _fill(encoder.net, counters | kept, "torchvision's weights")
+    fill(encoder.net, counters | kept, "torchvision's weights")
 
 
 def to_torchvision(encoder: Encoder) -> dict[str, Tensor]:
@@ -169,7 +171,21 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
-def _fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        MediaError: the file is missing or no safetensors file.
+    """
+    return _read(path)[0]
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load a state into a module; `source` is where it comes from.
+
+    Raises:
+        ValueError: names or shapes differ; says which.
+    """
     own = module.state_dict()
     missing = sorted(own.keys() - state.keys())
     unexpected = sorted(state.keys() - own.keys())

@@ -15,7 +15,8 @@ from avssl.evaluation.answers import Answers, Labelled, class_accuracy, confusio
 from avssl.evaluation.attentive import AttentiveHead, AttentiveProbe, attentive_probe
 from avssl.evaluation.baselines import frame_difference, mean_colour, mean_log_mel, naive
 from avssl.evaluation.evaluate import Evaluation, Findings, evaluate
-from avssl.evaluation.features import FeatureFunction, Features, Modality, extract, extract_all
+from avssl.evaluation.extraction import FeatureCache, extract, extract_all
+from avssl.evaluation.features import FeatureFunction, Features, Modality
 from avssl.evaluation.fractions import Fractions, fraction, with_fractions
 from avssl.evaluation.head import Card, Head, LinearHead, load_head, save_head
 from avssl.evaluation.knn import NearestNeighbours, nearest, nearest_neighbours
@@ -43,6 +44,7 @@ __all__ = [
     "AttentiveProbe",
     "Card",
     "Evaluation",
+    "FeatureCache",
     "FeatureFunction",
     "Features",
     "Findings",

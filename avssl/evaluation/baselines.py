@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -26,6 +29,50 @@ def frame_difference(video: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(change.unsqueeze(1), 4).flatten(1)
 
 
+@dataclass(frozen=True)
+class _MeanLogMel:
+    """What `mean_log_mel` returns; its fields tell its features from others in a cache."""
+
+    sample_rate: int
+    mels: int
+    window: float
+    hop: float
+
+    def __call__(self, audio: Tensor) -> Tensor:
+        x = audio.float().mean(dim=1)
+        if x.shape[1] < self._size:
+            x = F.pad(x, (0, self._size - x.shape[1]))
+        power = torch.stft(
+            x,
+            n_fft=self._size,
+            hop_length=max(1, round(self.hop * self.sample_rate)),
+            win_length=self._length,
+            window=torch.hann_window(self._length, device=x.device),
+            center=False,
+            return_complex=True,
+        )
+        log = (power.abs().square().transpose(1, 2) @ self._bank.to(x.device) + 1e-6).log()
+        return torch.cat([log.mean(dim=1), log.std(dim=1, unbiased=False)], dim=1)
+
+    @cached_property
+    def _length(self) -> int:
+        return max(1, round(self.window * self.sample_rate))
+
+    @cached_property
+    def _size(self) -> int:
+        return 1 << (self._length - 1).bit_length()  # enough bins for the lowest bands
+
+    @cached_property
+    def _bank(self) -> Tensor:
+        from torchaudio.functional import melscale_fbanks  # heavy and optional
+
+        top = self.sample_rate / 2
+        bank: Tensor = melscale_fbanks(
+            self._size // 2 + 1, 0.0, top, self.mels, self.sample_rate, norm=None, mel_scale="htk"
+        )
+        return bank
+
+
 def mean_log_mel(
     sample_rate: int = 16000, *, mels: int = 64, window: float = 0.025, hop: float = 0.01
 ) -> FeatureFunction:
@@ -33,30 +80,7 @@ def mean_log_mel(
 
     `window` and `hop` are seconds; channels are averaged; the logarithm is of the power plus 1e-6.
     """
-    from torchaudio.functional import melscale_fbanks  # heavy and optional
-
-    length = max(1, round(window * sample_rate))
-    size = 1 << (length - 1).bit_length()  # enough bins for the lowest bands
-    bank = melscale_fbanks(size // 2 + 1, 0.0, sample_rate / 2, mels, sample_rate, norm=None, mel_scale="htk")
-    step = max(1, round(hop * sample_rate))
-
-    def features(audio: Tensor) -> Tensor:
-        x = audio.float().mean(dim=1)
-        if x.shape[1] < size:
-            x = F.pad(x, (0, size - x.shape[1]))
-        power = torch.stft(
-            x,
-            n_fft=size,
-            hop_length=step,
-            win_length=length,
-            window=torch.hann_window(length, device=x.device),
-            center=False,
-            return_complex=True,
-        )
-        log = (power.abs().square().transpose(1, 2) @ bank.to(x.device) + 1e-6).log()
-        return torch.cat([log.mean(dim=1), log.std(dim=1, unbiased=False)], dim=1)
-
-    return features
+    return _MeanLogMel(sample_rate, mels, window, hop)
 
 
 def naive(modality: Modality, *, sample_rate: int = 16000) -> dict[str, FeatureFunction]:

@@ -17,7 +17,8 @@ from avssl.data import Clips, Damaged, Item, Reading, View
 from avssl.encoders import Encoder, fingerprint, reinitialised
 from avssl.evaluation.answers import class_accuracy, confusion
 from avssl.evaluation.baselines import naive
-from avssl.evaluation.features import FeatureFunction, Features, Modality, extract_all
+from avssl.evaluation.extraction import ALONE, FeatureCache, extract_all
+from avssl.evaluation.features import FeatureFunction, Features, Modality
 from avssl.evaluation.head import Head, save_head
 from avssl.evaluation.neighbours import Neighbours, picture_neighbours
 from avssl.evaluation.outcome import Labels, Outcome, RankedOutcome, labels_in
@@ -25,6 +26,7 @@ from avssl.evaluation.protocols import MEAN, Compared, Protocols, answers_of, ca
 from avssl.evaluation.scores import Score, write_scores
 from avssl.evaluation.splits import Split
 from avssl.evaluation.windows import Window
+from avssl.training import Ranks
 
 __all__ = ["Evaluation", "Findings", "evaluate"]
 
@@ -41,6 +43,8 @@ class Evaluation(Protocols):
     """Columns that hold several labels with ';' between them, such as `labels`; an item may have none."""
     clips: int = 4
     """Clips of each item, evenly spread; their features are averaged."""
+    crops: int = 1
+    """Crops of each clip: 1, the centre, or 3 along the longer side; their features are averaged, too."""
     split: Split = field(default_factory=Split)
     """Which items train and which test."""
     probe_seeds: tuple[int, ...] = (0,)
@@ -56,7 +60,12 @@ class Evaluation(Protocols):
     reading: Reading = "auto"
     """Whether threads or processes decode; auto: processes from 4 workers on, if there are as many cores."""
 
+    cache: FeatureCache = field(default_factory=FeatureCache)
+    """Where features are kept, so that a second evaluation decodes nothing."""
+
     def __post_init__(self) -> None:
+        if self.crops not in {1, 3}:
+            raise ValueError(f"crops {self.crops}: must be 1, the centre, or 3 along the longer side")
         if self.clips < 1 or not (self.label or self.many_labels) or not self.probe_seeds or not self.protocols:
             raise ValueError("an evaluation needs clips ≥ 1, a label, a probe seed and a protocol at least")
 
@@ -98,11 +107,13 @@ def evaluate(
     choice: Evaluation = DEFAULT,
     device: torch.device | str = "cpu",
     progress: bool = True,
+    ranks: Ranks = ALONE,
 ) -> Findings:
     """The chosen protocols on each encoder, on random inits of the same networks, and on naive features.
 
     `encoders` are named as in a run, "video" and "sound"; another name goes into that of the scores' encoder. The
     protocols of sound end in "on sound". The encoders are moved to `device`.
+    With ranks, each extracts its share of the features, and the first alone finds something.
 
     Raises:
         Unscorable: a label or a split is missing, or the parts leak (see `guard`); nothing is decoded before.
@@ -120,7 +131,9 @@ def evaluate(
         modality = encoder.modality
         clips = _cut(items, choice.clips, modality, view, choice)
         labels = _labels(clips.items, choice)
-        found, skipped = _features(encoder.to(device), clips, modality, view, choice, device, progress)
+        found, skipped = _features(encoder.to(device), clips, modality, view, choice, device, progress, ranks)
+        if not ranks.first:
+            continue
         there = set(found[PRETRAINED, 0].features[MEAN].index.tolist())
         if skipped:
             labels = _labels([i for i in clips.items if i.index in there], choice)
@@ -128,7 +141,7 @@ def evaluate(
         made_by = fingerprint(encoder)
         mark = "" if key == modality else f" {key}"
         counts = {"too short": len(clips.unfit), "damaged": len(skipped)}
-        about = {"modality": modality, "clips": choice.clips, "view": asdict(view), **counts}
+        about = {"modality": modality, "clips": choice.clips, "crops": choice.crops, "view": asdict(view), **counts}
         for label in labels:
             for (name, seed), compared in found.items():
                 for outcome in answers_of(label, compared, choice, (seed,) if name == RANDOM else choice.probe_seeds):
@@ -144,6 +157,8 @@ def evaluate(
                         first = label.classes, confusion(outcome.truth, outcome.answers.predictions, classes=size)
         if modality == "video" and pictures is None and choice.label:
             pictures = _pictures(clips, labels[0], found[PRETRAINED, 0].features[MEAN], choice)
+    if not ranks.first:
+        return Findings(scores=(), classes=(), confusion=np.zeros((0, 0), dtype=np.int64))
     if not scores:
         raise ValueError("nothing was evaluated")
     classes, matrix = first or ((), np.zeros((0, 0), dtype=np.int64))
@@ -182,7 +197,7 @@ def _cut(
     window: int | None = None,
 ) -> Clips:
     """The items cut into so many clips, or into one of them."""
-    sampler, transform = view.evaluation(count, modality=modality)
+    sampler, transform = view.evaluation(count, modality=modality, crops=choice.crops)
     if window is not None:
         sampler = Window(sampler=sampler, index=window)
     clips = Clips.of(items, sampler, transform, workers=choice.workers, damaged=choice.damaged)
@@ -197,6 +212,7 @@ def _features(
     choice: Evaluation,
     device: torch.device | str,
     progress: bool,
+    ranks: Ranks,
 ) -> tuple[dict[tuple[str, int], Compared], tuple[MediaError, ...]]:
     """What is compared, by (name, seed), in one pass over the files for each number of clips; and what was damaged."""
     kinds, blank = kinds_of(choice), _blank(view, modality).to(device)
@@ -226,6 +242,8 @@ def _features(
             device=device,
             batch_size=choice.batch_size,
             progress=progress,
+            cache=choice.cache,
+            ranks=ranks,
         )
         for job, features in values.items():
             key, kind, _ = jobs[job]
@@ -272,4 +290,5 @@ def _pictures(clips: Clips, label: Labels, features: Features, choice: Evaluatio
         parts=(train, test),
         classes=label.classes,
         centre=choice.retrieval.centre != "none",
+        kept=choice.cache.strips,
     )

@@ -1,21 +1,20 @@
-"""From files to one feature vector for each item: the clips of an item, through an encoder, averaged."""
+"""One feature vector for each item: what an encoder says of its clips, averaged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from avssl.core import Clip, Example, MediaError
-from avssl.data import Clips, Loader, batches
+from avssl.core import Clip, MediaError
 
-__all__ = ["FeatureFunction", "Features", "Modality", "evaluating", "extract", "extract_all", "mean_over_clips"]
+__all__ = ["FeatureFunction", "Features", "Modality", "evaluating", "mean_over_clips"]
 
 Modality: TypeAlias = Literal["video", "sound"]
 
@@ -25,8 +24,9 @@ FeatureFunction: TypeAlias = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """`values` (M, D) float32 and the stable numbers `index` (M,) of the items they belong to.
+    """`values` (M, D) float32, or float16 if they are stored so, and the stable numbers `index` (M,) of their items.
 
+    From the cache `values` are mapped: they need no memory until they are looked at, and it is taken back when short.
     `skipped` are the items that turned out damaged when they were read, where the policy of the clips is to skip them.
     """
 
@@ -35,67 +35,26 @@ class Features:
     skipped: tuple[MediaError, ...] = ()
 
     def rows(self, index: Sequence[int]) -> np.ndarray:
-        """The values (M', D) of these items, in this order.
+        """The values (M', D) float32 of these items, in this order; a view, not to be changed, where they lie so.
 
         Raises:
             KeyError: an item has no features.
         """
-        where = {int(i): row for row, i in enumerate(self.index)}
-        if missing := [i for i in index if i not in where]:
+        asked = np.asarray(index, dtype=np.int64)
+        order, ascending = self._ascending
+        at = np.minimum(np.searchsorted(ascending, asked), max(0, len(ascending) - 1))
+        if len(missing := asked[ascending[at] != asked] if len(ascending) else asked):
             raise KeyError(f"no features of {len(missing)} items, the first is number {missing[0]}")
-        values: np.ndarray = self.values[[where[i] for i in index]]
-        return values
+        rows = order[at]
+        if len(rows) and (np.diff(rows) == 1).all():  # so that all of a split needs no copy
+            return np.asarray(self.values[rows[0] : rows[-1] + 1], dtype=np.float32)
+        return np.asarray(self.values[rows], dtype=np.float32)
 
-
-def extract(
-    encoder: FeatureFunction,
-    clips: Clips,
-    *,
-    modality: Modality = "video",
-    device: torch.device | str = "cpu",
-    batch_size: int = 32,
-    progress: bool = True,
-) -> Features:
-    """The features of every item: the plain mean of those of its clips, unnormalised.
-
-    An encoder is set to `eval` for the time of the pass and then back, module by module, so that the statistics of its
-    norms do not move; it must already be on `device`.
-
-    Raises:
-        ValueError: the clips lack the modality, or the features are not (B, D).
-        MediaError: a file is damaged and `clips.damaged` is "stop", or all are.
-    """
-    found = extract_all(
-        {"": encoder},
-        clips,
-        modality=modality,
-        device=device,
-        batch_size=batch_size,
-        progress=progress,
-    )
-    return found[""]
-
-
-def extract_all(
-    encoders: Mapping[str, FeatureFunction],
-    clips: Clips,
-    *,
-    modality: Modality = "video",
-    device: torch.device | str = "cpu",
-    batch_size: int = 32,
-    progress: bool = True,
-) -> dict[str, Features]:
-    """As `extract`, for several encoders in one pass over the files, so that each is decoded once."""
-    values: dict[str, list[Tensor]] = {name: [] for name in encoders}
-    index: list[Tensor] = []
-    loader = batches(clips, batch_size=batch_size, device=device)
-    for batch in _watched(loader, len(clips), progress):
-        index.append(batch.index.cpu())
-        for name, encoder in encoders.items():
-            values[name].append(mean_over_clips(encoder, batch.clips, modality=modality).cpu())
-    numbers = torch.cat(index).numpy()
-    skipped = tuple(loader.skipped)
-    return {name: Features(values=torch.cat(v).numpy(), index=numbers, skipped=skipped) for name, v in values.items()}
+    @cached_property
+    def _ascending(self) -> tuple[np.ndarray, np.ndarray]:
+        """The order in which the numbers ascend, and the numbers in it."""
+        order = np.argsort(self.index, kind="stable")
+        return order, self.index[order]
 
 
 def mean_over_clips(encoder: FeatureFunction, clips: Sequence[Clip], *, modality: Modality) -> Tensor:
@@ -129,13 +88,3 @@ def evaluating(encoder: FeatureFunction) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def _watched(loader: Loader, items: int, progress: bool) -> Iterator[Example]:
-    """The batches, with a progress bar that goes when it is done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True, disable=not progress) as bar:
-        task = bar.add_task("features", total=items)
-        for batch in loader:
-            yield batch
-            bar.advance(task, len(batch))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from avssl.core import MediaError
 from avssl.data import Clips, Item, collate
 from avssl.evaluation.answers import Labelled
+from avssl.evaluation.feature_key import clip_key
+from avssl.evaluation.feature_store import written
 from avssl.evaluation.knn import nearest
 
 __all__ = ["Neighbours", "picture_neighbours"]
@@ -44,10 +48,12 @@ def picture_neighbours(
     k: int = 5,
     frames: int = 4,
     centre: bool = False,
+    kept: Path | None = None,
 ) -> Neighbours:
     """Decode again the first clips of a few test items, of every class in turn, and of their k nearest.
 
-    `parts` are the features of `train` and `test`. The same file shown twice is decoded once.
+    `parts` are the features of `train` and `test`. The same file shown twice is decoded once, and with a folder `kept`
+    never again, as long as it does not change.
     """
     gallery, asked = parts
     chosen = _in_turn(asked.labels, queries)
@@ -57,7 +63,7 @@ def picture_neighbours(
 
     def strip(item: Item) -> np.ndarray:
         if item.index not in strips:
-            strips[item.index] = _strip(clips, where[item.index], frames)
+            strips[item.index] = _kept(clips, where[item.index], frames, kept)
         return strips[item.index]
 
     rows = [[test[q], *(train[p] for p in near)] for q, near in zip(chosen, positions, strict=True)]
@@ -78,6 +84,20 @@ def _in_turn(labels: np.ndarray, count: int) -> list[int]:
         members = np.flatnonzero(labels == k)
         rank[members] = np.arange(len(members))
     return [int(p) for p in np.lexsort((labels, rank))[:count]]
+
+
+def _kept(clips: Clips, position: int, frames: int, folder: Path | None) -> np.ndarray:
+    if folder is None:
+        return _strip(clips, position, frames)
+    path = folder / f"{clip_key(clips, position)[:32]}-{frames}.npy"
+    with suppress(OSError, ValueError, EOFError):  # not there, or damaged
+        strip: np.ndarray = np.load(path)
+        if strip.dtype == np.uint8 and strip.ndim == 4:
+            return strip
+    strip = _strip(clips, position, frames)
+    with suppress(MediaError), written(path) as file:  # the features were kept, or it was told why not
+        np.save(file, strip)
+    return strip
 
 
 def _strip(clips: Clips, position: int, frames: int) -> np.ndarray:

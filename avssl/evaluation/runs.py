@@ -13,11 +13,13 @@ from rich.console import Console
 
 from avssl.core import MediaError
 from avssl.data import Catalogue, Data, View, catalogue
-from avssl.encoders import Encoder, load_encoder
+from avssl.encoders import Encoder, Foreign, load_encoder, load_foreign
+from avssl.encoders.foreign import HOW
 from avssl.evaluation.evaluate import Evaluation, Findings, evaluate
+from avssl.evaluation.extraction import ALONE
 from avssl.evaluation.scores import Score, scores_table
 from avssl.evaluation.splits import Split, Unscorable
-from avssl.training import Run, hardware
+from avssl.training import Ranks, Run, hardware
 
 __all__ = ["Trained", "evaluate_runs", "load_trained", "transfer"]
 
@@ -36,31 +38,47 @@ class Trained:
 
 
 def load_trained(path: Path) -> Trained:
-    """Read the encoders of a run folder with their view and data, or one encoder from a .safetensors file.
+    """Read the encoders of a run folder with their view and data, or one encoder from a file of weights.
 
-    The view and the data of a file are those of the run folder that it lies in, if it does; its findings go into a
-    folder of its own beside it.
+    A .safetensors file of avssl names its network; any other is told as `NETWORK=FILE` (see `Foreign`), and
+    `torchvision:NAME` alone means torchvision's own weights, where they are on this machine already. The view and the
+    data of a file are those of the run folder that it lies in, if it does; its findings go into a folder of its own
+    beside it.
 
     Raises:
         MediaError: there is no encoder.
+        ValueError: weights that do not fit their network; says which keys.
     """
+    foreign = None if path.exists() else Foreign.parse(str(path))
+    if foreign is not None:
+        file = foreign.file or Path(f"{foreign.network.replace(':', '-')}.pth")
+        values = _configured(file.parent)
+        encoder = load_foreign(foreign, sample_rate=View.from_json(values.get("view", {})).sample_rate)
+        return _trained(file.with_name(f"{file.stem}-evaluation"), {encoder.modality: encoder}, values)
     folder = path if path.is_dir() else path.parent
     files = sorted(folder.glob("*encoder.safetensors")) if path.is_dir() else [path]
     if not files or not all(f.is_file() for f in files):
         raise MediaError(path, "no encoder.safetensors here", "give the folder of a finished run, or a file of weights")
+    if files[0].suffix != ".safetensors":
+        raise MediaError(path, "does not name its network", HOW)
     loaded = {f: load_encoder(f) for f in files}
     encoders = {
         (e.modality if f.stem == "encoder" or not path.is_dir() else f.stem.removesuffix("_encoder")): e
         for f, e in loaded.items()
     }
+    out = path if path.is_dir() else path.with_name(f"{path.stem}-evaluation")
+    return _trained(out, encoders, _configured(folder))
+
+
+def _configured(folder: Path) -> dict[str, Any]:
     config = folder / "config.json"
     values: dict[str, Any] = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
-    return Trained(
-        folder=path if path.is_dir() else path.with_name(f"{path.stem}-evaluation"),
-        encoders=encoders,
-        view=View.from_json(values.get("view", {})),
-        data=Data.from_json(values.get("data", {})),
-    )
+    return values
+
+
+def _trained(folder: Path, encoders: Mapping[str, Encoder], values: Mapping[str, Any]) -> Trained:
+    view, data = View.from_json(values.get("view", {})), Data.from_json(values.get("data", {}))
+    return Trained(folder=folder, encoders=encoders, view=view, data=data)
 
 
 def evaluate_runs(
@@ -74,18 +92,20 @@ def evaluate_runs(
     out: str = "",
     command: str = "",
     progress: bool = True,
+    ranks: Ranks = ALONE,
 ) -> list[list[Score]]:
     """The scores of every run, also written into its folder, or into the folder `out` inside it.
 
     `data` None is what each run was trained on; `view` holds fields that replace the run's own. The i-th run is set
-    beside random inits of its own, so that several runs spread over as many.
+    beside random inits of its own, so that several runs spread over as many. With ranks, each extracts its share of the
+    features, and the first alone scores and writes.
 
     Raises:
         ValueError: no run is given, or one has no encoder of the modality.
         Unscorable: the labels or splits allow no score.
     """
     if not runs:
-        raise ValueError("no run to evaluate: give run folders, or .safetensors files of encoders")
+        raise ValueError("no run to evaluate: give run folders, or files of weights")
     found = []
     for n, path in enumerate(runs):
         trained = load_trained(path)
@@ -101,7 +121,10 @@ def evaluate_runs(
             choice=replace(choice, probe_seeds=seeds),
             device=device,
             progress=progress,
+            ranks=ranks,
         )
+        if not ranks.first:
+            continue
         _tell_left_out(findings, Console(stderr=True))
         findings.write(trained.folder / out, command=command, data=str(source), hardware=hardware(device))
         found.append(list(findings.scores))
