@@ -54,7 +54,7 @@ def constructor_of(origin: Origin) -> Callable[..., Encoder]:
 
 def save_weights(module: nn.Module, path: Path | str) -> None:
     """Write the state of a module (parameters and buffers) as safetensors."""
-    _write(module, Path(path), {})
+    write_state(module, Path(path), {})
 
 
 def load_weights(module: nn.Module, path: Path | str) -> None:
@@ -64,14 +64,14 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
         MediaError: the file is missing or no safetensors file.
         ValueError: names or shapes differ; says which.
     """
-    state, _ = _read(Path(path))
-    _fill(module, state, str(path))
+    state, _ = read_state(Path(path))
+    fill(module, state, str(path))
 
 
 def save_encoder(encoder: Encoder, path: Path | str) -> None:
     """Write an encoder as safetensors, with its constructor and arguments as metadata."""
     origin = encoder.origin
-    _write(
+    write_state(
         encoder,
         Path(path),
         {"constructor": origin.constructor, "arguments": json.dumps(origin.arguments, sort_keys=True)},
@@ -87,12 +87,12 @@ def load_encoder(path: Path | str, *, constructor: Callable[..., Encoder] | None
         MediaError: the file is missing, no safetensors file, or was not written by `save_encoder`.
         ValueError: a constructor from elsewhere, or weights that do not fit it.
     """
-    state, metadata = _read(Path(path))
+    state, metadata = read_state(Path(path))
     if "constructor" not in metadata or "arguments" not in metadata:
         raise MediaError(path, "names no constructor", "write it with save_encoder, or use load_weights")
     origin = Origin(constructor=metadata["constructor"], arguments=json.loads(metadata["arguments"]))
     encoder = origin.rebuilt(constructor_of(origin) if constructor is None else constructor)
-    _fill(encoder, state, str(path))
+    fill(encoder, state, str(path))
     return encoder.eval()
 
 
@@ -108,7 +108,7 @@ def from_torchvision(encoder: Encoder, state: Mapping[str, Tensor]) -> None:
     _require_torchvision(encoder)
     kept = {k: v for k, v in state.items() if not k.startswith(encoder.set_aside)}
     counters = {k: v for k, v in encoder.net.state_dict().items() if k.endswith("num_batches_tracked")}
-    _fill(encoder.net, counters | kept, "torchvision's weights")
+    fill(encoder.net, counters | kept, "torchvision's weights")
 
 
 def to_torchvision(encoder: Encoder) -> dict[str, Tensor]:
@@ -148,7 +148,7 @@ def _require_torchvision(encoder: Encoder) -> None:
         raise ValueError(f"{encoder.origin.constructor}: has no counterpart in torchvision")
 
 
-def _write(module: nn.Module, path: Path, metadata: dict[str, str]) -> None:
+def write_state(module: nn.Module, path: Path, metadata: dict[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
     # A reader never sees half a file: it is written beside and then renamed.
@@ -157,7 +157,7 @@ def _write(module: nn.Module, path: Path, metadata: dict[str, str]) -> None:
     partial.replace(path)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise MediaError(path, "is not a file", "give the path of a .safetensors file")
     try:
@@ -169,7 +169,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
-def _fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     own = module.state_dict()
     missing = sorted(own.keys() - state.keys())
     unexpected = sorted(state.keys() - own.keys())
