@@ -117,7 +117,7 @@ def mixed(video: Tensor, *, mixup: float, cutmix: float) -> tuple[Tensor, Tensor
     """
     cuts = cutmix > 0 and (mixup == 0 or bool(torch.rand(()) < 0.5))
     alpha = torch.tensor(cutmix if cuts else mixup)
-    share = float(torch.distributions.Beta(alpha, alpha).sample())  # type: ignore[no-untyped-call]
+    share = float(torch.distributions.Beta(alpha, alpha).sample())
     partner = torch.arange(len(video) - 1, -1, -1, device=video.device)
     if not cuts:
         x = video.float() / (1 if video.is_floating_point() else 255)

@@ -36,7 +36,7 @@ __all__ = ["Recognised", "averaged", "recognise", "test_clips", "training_clips"
 
 @dataclass(frozen=True, kw_only=True)
 class Recognised:
-    """Probabilities (M, R, K) of the items of the numbers `index` (M,), by each of R classifiers; and what is damaged."""
+    """Probabilities (M, R, K) of the items of the numbers `index` (M,) by R classifiers, and what is damaged."""
 
     index: np.ndarray
     probabilities: np.ndarray
@@ -131,8 +131,8 @@ def recognise(
     with evaluating(recogniser), torch.inference_mode():
         for batch in loader:
             videos = [c.video for c in batch.clips if c.video is not None]
-            answers = averaged(recogniser, videos, protocol).cpu().tolist()
-            found += [(str(int(i)), json.dumps(a)) for i, a in zip(batch.index, answers, strict=True)]
+            means = averaged(recogniser, videos, protocol).cpu().tolist()
+            found += [(str(int(i)), json.dumps(mean)) for i, mean in zip(batch.index, means, strict=True)]
     skipped = ranks.together([(e.path, e.what) for e in loader.skipped])
     answers = {int(i): json.loads(a) for i, a in ranks.together(found)}
     return Recognised(
@@ -166,7 +166,5 @@ def write_predictions(
             if not math.isfinite(row[first]):
                 raise ValueError(f"{item.path}: its probabilities are not finite; has training diverged?")
             fold = (parts or {}).get(item.index, "")
-            out.writerow(
-                [item.index, item.path, item.start, fold, true, classes[first], f"{row[first]:.6f}", named]
-            )
+            out.writerow([item.index, item.path, item.start, fold, true, classes[first], f"{row[first]:.6f}", named])
     partial.replace(path)
