@@ -1,4 +1,4 @@
-"""Protocols that train on clips: their numbers, what they cut, how they average, and that labels are learned by them."""
+"""Protocols that train on clips: their numbers, what they cut, how they average, and that they learn labels."""
 
 import csv
 import importlib.util
@@ -18,7 +18,7 @@ import tyro
 from media_files import Film, write
 from torch import Tensor, nn
 
-from avssl.core import Clip, Example, MediaInfo, generator
+from avssl.core import Clip, Example, MediaError, MediaInfo, generator
 from avssl.data import Item, catalogue, collate
 from avssl.encoders import Encoder, c3d, load_encoder, save_encoder, tiny_r2plus1d, tiny_resnet, tiny_sound
 from avssl.evaluation import (
@@ -35,9 +35,10 @@ from avssl.evaluation import (
     read_scores,
     shortened,
 )
+from avssl.evaluation.answers import Labelled
 from avssl.evaluation.finetune_task import Recognise, mixed
 from avssl.evaluation.finetune_test import averaged, recognise, test_clips, training_clips
-from avssl.evaluation.finetune_train import Selection, train_choice
+from avssl.evaluation.finetune_train import Selection, held_out, train_choice
 from avssl.evaluation.recogniser import check_fits
 from avssl.samplers import RandomClips, SlidingClips
 from avssl.training import Train
@@ -241,9 +242,7 @@ def test_five_crops_are_the_corners_and_the_middle() -> None:
     assert all((round(b.height * 48), round(b.width * 64)) == (42, 42) for b in boxes)
 
 
-@pytest.mark.parametrize(
-    ("clips", "crops", "spans"), [(10, 1, 10), (5, 3, 15), (3, 5, 15), (2, 10, 10), (None, 10, 25)]
-)
+@pytest.mark.parametrize(("clips", "crops", "spans"), [(9, 1, 9), (5, 3, 15), (3, 5, 15), (2, 10, 10), (None, 10, 25)])
 def test_each_protocol_tests_on_its_clips_and_crops(
     items: tuple[Item, ...], clips: int | None, crops: int, spans: int
 ) -> None:
@@ -390,19 +389,18 @@ def test_labels_are_learned_where_there_is_signal(
         assert score.value > 0.5 + 5 * math.sqrt(0.25 / 32)
         assert score.protocol == "fine-tune vcop (shortened)"
         assert score.settings["shortened"]["epochs"] == "150 → 6"
-        assert (score.n_train, score.n_test, score.chance) == (20, 32, 0.5)  # 2 of 12 groups are held out
+        assert (score.n_train, score.n_test, score.chance) == (18, 32, 0.5)  # 3 of 12 groups are held out
         assert set(score.found["per class"]) == {"blue", "red"}
-        assert score.found["held out"] == 4
-    rows = list(csv.DictReader((out / "pretrained" / "predictions.csv").open()))
+        assert score.found["held out"] == 6
+    told = (out / "pretrained" / "predictions.csv").read_text()
+    rows = list(csv.DictReader(told.splitlines()))
     assert np.mean([r["truth"] == r["prediction"] for r in rows]) == pytest.approx(scores["pretrained"].value)
     matrix = np.array(json.loads((out / "confusion.json").read_text())["matrix"])
     assert np.trace(matrix) / matrix.sum() == pytest.approx(scores["pretrained"].value)
 
     again = apply_recogniser(out / "pretrained" / "recogniser.safetensors", items, folder=tmp_path / "again", workers=0)
     assert again.scores[0].value == scores["pretrained"].value
-    assert (tmp_path / "again" / "predictions.csv").read_text() == (
-        out / "pretrained" / "predictions.csv"
-    ).read_text().replace("train → test", "")
+    assert (tmp_path / "again" / "predictions.csv").read_text() == told.replace("train → test", "")
     recogniser, card = load_recogniser(out / "pretrained" / "recogniser.safetensors")
     assert card.classes == ("blue", "red")
     kept = load_encoder(out / "pretrained" / "encoder.safetensors").state_dict()
@@ -456,6 +454,36 @@ def test_every_stage_is_scored_where_each_has_a_classifier(
     assert chosen.sum(axis=0).tolist() == [1, 1]
     recogniser, _ = load_recogniser(tmp_path / "pretrained" / "fold-1" / "recogniser.safetensors")
     assert all(torch.equal(v, before[n]) for n, v in recogniser.encoder.state_dict().items())
+
+
+def test_what_is_held_out_is_of_every_class_and_of_no_group_that_is_trained_on() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(10), 12)
+    groups = tuple(f"{k}-{g}" for k, g in zip(labels, np.tile(np.repeat(np.arange(6), 2), 10), strict=True))
+    order = rng.permutation(120)
+    train = Labelled(values=np.zeros((120, 1)), labels=labels, groups=groups).where(order)
+    away = held_out(train, share=0.17, seed=0)
+    assert not {g for g, a in zip(train.groups, away, strict=True) if a} & set(np.array(train.groups)[~away])
+    assert np.bincount(train.labels[away], minlength=10).tolist() == [2] * 10
+    assert not np.array_equal(away, held_out(train, share=0.17, seed=1))
+    assert not held_out(train, share=0.0, seed=0).any()
+    single = Labelled(values=np.zeros((20, 1)), labels=np.repeat(np.arange(10), 2), groups=groups[::6])
+    single = replace(single, groups=tuple(str(k) for k in single.labels))
+    assert not held_out(single, share=0.2, seed=0).any()  # every class has one group, which training needs
+
+
+def test_a_damaged_file_is_left_out_and_told(items: tuple[Item, ...], tmp_path: Path, encoder: Encoder) -> None:
+    kept = [i for n, i in enumerate(items) if n < 8 or 24 <= n < 32]
+    bad = tmp_path / "bad.mp4"
+    content = items[30].path.read_bytes()
+    bad.write_bytes(content[: len(content) // 2])
+    kept = [replace(i, path=bad, table=None) if i is items[30] else i for i in kept]
+    choice = FineTune(protocol=replace(TINY, epochs=1), workers=0, random_init=False, train=Train(device="cpu"))
+    found = fine_tune(encoder, kept, choice=choice, folder=tmp_path / "out")
+    assert [e.path for e in found.left_out] == [str(bad)]
+    assert found.scores[0].n_test == 7
+    with pytest.raises(MediaError, match=r"bad\.mp4"):
+        fine_tune(encoder, kept, choice=replace(choice, damaged="stop"), folder=tmp_path / "stops")
 
 
 def test_leaks_are_caught_before_anything_is_decoded(items: tuple[Item, ...], tmp_path: Path, encoder: Encoder) -> None:

@@ -19,9 +19,8 @@ from avssl.evaluation.evaluate import PRETRAINED, RANDOM, Findings
 from avssl.evaluation.finetune_presets import VCOP, ClipProtocol
 from avssl.evaluation.finetune_task import Recognise
 from avssl.evaluation.finetune_test import Recognised, recognise, test_clips, training_clips, write_predictions
-from avssl.evaluation.finetune_train import Selection, train_choice
+from avssl.evaluation.finetune_train import Selection, held_out, train_choice
 from avssl.evaluation.fractions import fraction
-from avssl.evaluation.hold_out import hold_out
 from avssl.evaluation.recogniser import Recogniser, RecogniserCard, check_fits, load_recogniser, save_recogniser
 from avssl.evaluation.scores import Score
 from avssl.evaluation.splits import Fold, Split, folds, guard, labels_of
@@ -224,10 +223,8 @@ class _Training:
         """The positions that are trained on, and those that are held out of the training part, if any are."""
         whole = self.parts.labelled(self.fold.train)
         train = np.array(self.fold.train)[fraction(whole, share=self.choice.share, seed=self.seed)]
-        rng = np.random.default_rng(np.random.SeedSequence((self.seed, 7)))
-        share = self.choice.protocol.held_out
-        masks = hold_out(self.parts.labelled(train.tolist()), share, rng) if share else None
-        fits, held = (train, train[:0]) if masks is None else (train[masks[0]], train[masks[1]])
+        away = held_out(self.parts.labelled(train.tolist()), share=self.choice.protocol.held_out, seed=self.seed)
+        fits, held = train[~away], train[away]
         if len(held):
             inside = Fold(name=f"{self.fold.name}, held out", train=tuple(fits.tolist()), test=tuple(held.tolist()))
             self._guard(inside)

@@ -15,12 +15,14 @@ import torch
 
 from avssl.data import Clips
 from avssl.encoders import Encoder, save_weights
+from avssl.evaluation.answers import Labelled
 from avssl.evaluation.finetune_presets import ClipProtocol
 from avssl.evaluation.finetune_test import recognise
+from avssl.evaluation.hold_out import cross_parts, members
 from avssl.evaluation.recogniser import Recogniser
 from avssl.training import Train
 
-__all__ = ["Selection", "train_choice"]
+__all__ = ["Selection", "held_out", "train_choice"]
 
 
 def train_choice(protocol: ClipProtocol, train: Train, *, items: int, probes: bool, head_first: bool = False) -> Train:
@@ -49,6 +51,22 @@ def train_choice(protocol: ClipProtocol, train: Train, *, items: int, probes: bo
         probe_every=passes if probes else 0,
         init=None,
     )
+
+
+def held_out(train: Labelled, *, share: float, seed: int) -> np.ndarray:
+    """A mask (M,) of about a `share` of the items, of every class alike and in whole groups; it leaves each class some.
+
+    Nothing is held out where every class has one group only.
+    """
+    if not share:
+        return np.zeros(len(train), dtype=bool)
+    rng = np.random.default_rng(np.random.SeedSequence((seed, 7)))
+    away: np.ndarray = cross_parts(train, max(2, round(1 / share)), rng) == 0
+    member = members(train)
+    for k in np.unique(train.labels):
+        if away[train.labels == k].all():
+            away &= ~np.isin(member, member[train.labels == k])
+    return away
 
 
 class Selection:

@@ -222,7 +222,7 @@ class ThreeCrop(_Sized):
 @dataclass(frozen=True, kw_only=True)
 class FiveCrop(_Sized):
     """Every clip five times (5 S spans): the crops in the corners and in the middle of the frame whose shorter side is
-    scaled to `short_side`, side by side; nothing is drawn: for evaluation. Krizhevsky et al., NeurIPS 2012, section 4.1.
+    scaled to `short_side`, side by side; nothing is drawn: for evaluation. Krizhevsky et al., NeurIPS 2012, §4.1.
     """
 
     short_side: int
