@@ -16,8 +16,10 @@ from avssl.evaluation.attentive import AttentiveHead, AttentiveProbe, attentive_
 from avssl.evaluation.baselines import frame_difference, mean_colour, mean_log_mel, naive
 from avssl.evaluation.evaluate import Evaluation, Findings, evaluate
 from avssl.evaluation.features import FeatureFunction, Features, Modality, extract, extract_all
-from avssl.evaluation.finetune import FineTune, apply_recogniser, fine_tune
-from avssl.evaluation.finetune_presets import ClipProtocol, ClipProtocols, LinearClipProtocols, shortened
+from avssl.evaluation.finetune import apply_recogniser, fine_tune
+from avssl.evaluation.finetune_choice import FineTune
+from avssl.evaluation.finetune_presets import ClipProtocols, LinearClipProtocols
+from avssl.evaluation.finetune_protocol import ClipProtocol, shortened
 from avssl.evaluation.fractions import Fractions, fraction, with_fractions
 from avssl.evaluation.head import Card, Head, LinearHead, load_head, save_head
 from avssl.evaluation.knn import NearestNeighbours, nearest, nearest_neighbours

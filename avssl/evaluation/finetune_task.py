@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from avssl.core import Example
 from avssl.encoders import Encoder
-from avssl.evaluation.finetune_presets import ClipProtocol
+from avssl.evaluation.finetune_protocol import ClipProtocol
 from avssl.evaluation.recogniser import Recogniser
 from avssl.tasks import Task
 
@@ -65,7 +65,7 @@ class Recognise(Task):
         if video is None:
             raise ValueError("the clips have no frames: recognition is learned from video")
         target = self.numbers[batch.index]
-        if (target < 0).any():
+        if not target.is_cuda and (target < 0).any():  # which would make the device wait
             raise ValueError(f"item {int(batch.index[target < 0][0])} has no label: train on items that have one")
         partner, weights = torch.arange(len(video), device=video.device), torch.ones(len(video), device=video.device)
         if self.training and (self.protocol.mixup or self.protocol.cutmix):

@@ -16,7 +16,7 @@ import torch
 from avssl.data import Clips
 from avssl.encoders import Encoder, save_weights
 from avssl.evaluation.answers import Labelled
-from avssl.evaluation.finetune_presets import ClipProtocol
+from avssl.evaluation.finetune_protocol import ClipProtocol
 from avssl.evaluation.finetune_test import recognise
 from avssl.evaluation.hold_out import cross_parts, members
 from avssl.evaluation.recogniser import Recogniser
