@@ -13,7 +13,7 @@ import torch
 
 from avssl.core import MediaError
 from avssl.data import Clips, Data, View
-from avssl.encoders import Encoder, load_weights, reinitialised, save_encoder
+from avssl.encoders import Encoder, load_weights, reinitialised, save_encoder, save_weights
 from avssl.evaluation.answers import Answers, Labelled, answered, class_accuracy, confusion
 from avssl.evaluation.evaluate import PRETRAINED
 from avssl.evaluation.finetune_choice import FineTune, Parts
@@ -149,6 +149,7 @@ class Training:
             load_weights(recogniser, selection.best)
             if run.ranks.first:
                 save_encoder(recogniser.encoder, run.folder / "encoder.safetensors")
+        _shared(recogniser, run)
         return recogniser, run, selection, used
 
     def _start(self, items: int, *, head_first: bool = False) -> Run:
@@ -209,6 +210,20 @@ class Training:
             truth=[parts.classes[parts.numbers[p]] for p in rows],
             parts={parts.items[p].index: self.fold.name for p in rows},
         )
+
+
+def _shared(recogniser: Recogniser, run: Run) -> None:
+    """Give all ranks the weights of the first: the statistics of their norms are those of their own examples."""
+    if run.ranks.world == 1:
+        return
+    path = run.folder / "shared.safetensors"
+    if run.ranks.first:
+        save_weights(recogniser, path)
+    run.ranks.wait()
+    load_weights(recogniser, path)
+    run.ranks.wait()
+    if run.ranks.first:
+        path.unlink()
 
 
 def answers_of(
