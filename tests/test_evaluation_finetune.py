@@ -168,13 +168,15 @@ def test_the_numbers_are_those_of_the_papers(
 
 def test_the_loop_is_told_the_rates_of_the_papers() -> None:
     train = Train(device="cpu")
-    gdt = train_choice(ClipProtocols.gdt.value, train, items=9537, probes=False)
+    gdt = train_choice(ClipProtocols.gdt.value, train, items=9537)
     assert (gdt.epochs, gdt.milestones, gdt.warmup, gdt.batch_size) == (120, (60, 100), 20, 32)
     assert rate(gdt, 60.5) == pytest.approx(2.5e-3 * 0.05)
-    videomae = train_choice(ClipProtocols.videomae.value, train, items=9537, probes=False)
+    videomae = train_choice(ClipProtocols.videomae.value, train, items=9537)
     assert (videomae.epochs, videomae.batch_size) == (100, 256)  # 128 videos twice
     assert videomae.lr == pytest.approx(5e-4 * 128 / 256)
-    few = train_choice(ClipProtocols.videomae.value, train, items=10, probes=False)
+    parted = train_choice(ClipProtocols.videomae.value, Train(accumulate=3, batch_size=3), items=9537, world=4)
+    assert parted.batch_size == 240  # 12 parts of 10 videos twice
+    few = train_choice(ClipProtocols.videomae.value, train, items=10)
     assert few.batch_size == 20
     assert few.lr == pytest.approx(5e-4 * 10 / 256)
     first = train_choice(ClipProtocols.avid.value, train, items=99, probes=True, head_first=True)

@@ -136,7 +136,14 @@ def trained(c: Choice) -> tuple[Path, Findings, Path]:
     data = replace(begin.data, damaged=c.damaged, workers=c.workers, reading=c.reading)
     data = data if c.data is None else replace(data, root=c.data)
     folder = c.out or begin.folder / protocol.title.replace(" ", "-")
-    train = Train(device=c.device, precision=c.precision, accumulate=c.accumulate, resume=c.resume, out=folder)
+    train = Train(
+        device=c.device,
+        precision=c.precision,
+        accumulate=c.accumulate,
+        batch_size=c.accumulate,  # the protocol's takes its place
+        resume=c.resume,
+        out=folder,
+    )
     choice = FineTune(
         protocol=protocol,
         shortened=told,

@@ -24,7 +24,8 @@ from avssl.evaluation.finetune_train import Selection, held_out, train_choice
 from avssl.evaluation.fractions import fraction
 from avssl.evaluation.recogniser import Recogniser, RecogniserCard, save_recogniser
 from avssl.evaluation.splits import Fold, guard
-from avssl.training import Run, Train, fit, start
+from avssl.training import Run, Train, device_type, fit, start
+from avssl.training.ranks import join
 
 __all__ = ["Outcome", "Training", "answers_of"]
 
@@ -142,7 +143,13 @@ class Training:
             numbers = {parts.items[p].index: int(parts.numbers[p]) for p in self.held}
             one = replace(protocol, test_clips=1, test_crops=1)
             selection = Selection(
-                recogniser, self._clips(self.held, one), numbers, protocol=one, folder=run.folder, device=run.device
+                recogniser,
+                self._clips(self.held, one),
+                numbers,
+                protocol=one,
+                folder=run.folder,
+                device=run.device,
+                keep=protocol.choose_epoch,
             )
         fit(run, task, clips, probes=[selection] if selection else [])
         if selection and protocol.choose_epoch:
@@ -161,6 +168,7 @@ class Training:
             items=items,
             probes=bool(self.held) and not head_first,
             head_first=head_first,
+            world=join(device_type(choice.train.device)).world,
         )
         view = protocol.view()
         return start(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,14 +23,23 @@ from avssl.training import Train
 __all__ = ["Selection", "held_out", "train_choice"]
 
 
-def train_choice(protocol: ClipProtocol, train: Train, *, items: int, probes: bool, head_first: bool = False) -> Train:
+def train_choice(
+    protocol: ClipProtocol,
+    train: Train,
+    *,
+    items: int,
+    probes: bool = False,
+    head_first: bool = False,
+    world: int = 1,
+) -> Train:
     """What the loop is told: an epoch of a protocol is as many passes over the `items` as it cuts clips of each.
 
-    Where the items do not fill a batch, it is made smaller. `train` says all that a protocol does not.
+    Where the items do not fill a batch, or its parts for `world` ranks would be uneven, it is made smaller. `train`
+    says all that a protocol does not.
     """
     repeats = protocol.clips if protocol.together else 1
     passes = 1 if protocol.together else protocol.clips
-    share = math.lcm(int(os.environ.get("WORLD_SIZE", "1")) * train.accumulate, repeats)
+    share = world * train.accumulate * repeats
     batch_size = max(share, min(protocol.batch_size, items * repeats) // share * share)
     lr = protocol.lr if protocol.lr_per is None else protocol.lr * (batch_size // repeats) / protocol.lr_per
     epochs = protocol.head_first if head_first else protocol.epochs
@@ -70,8 +77,9 @@ def held_out(train: Labelled, *, share: float, seed: int) -> np.ndarray:
 
 
 class Selection:
-    """Measures a recogniser on items held out of training, one clip each, and keeps its weights of the least loss.
+    """Measures a recogniser on items held out of training, one clip each, and, with `keep`, keeps its best weights.
 
+    The best are those of the least loss of any classifier.
     It is a probe of training. What it found lies in the run folder, so that a run that goes on goes on with it.
     """
 
@@ -84,6 +92,7 @@ class Selection:
         protocol: ClipProtocol,
         folder: Path,
         device: torch.device | str,
+        keep: bool,
     ) -> None:
         self.recogniser, self.clips, self.labels, self.protocol, self.device = (
             recogniser,
@@ -92,11 +101,12 @@ class Selection:
             protocol,
             device,
         )
+        self.keep = keep
         self.best, self.notes = folder / "best.safetensors", folder / "best.json"
 
     @property
     def found(self) -> dict[str, Any]:
-        """The least loss and the accuracy with it, of all classifiers; empty before the first look."""
+        """Loss and accuracy of the best classifier, with the weights that are kept or the last; empty at first."""
         known: dict[str, Any] = json.loads(self.notes.read_text()) if self.notes.is_file() else {}
         return known
 
@@ -111,8 +121,9 @@ class Selection:
         """Losses and accuracies by name."""
         losses, accuracies = self._measured(self.recogniser)
         least = float(losses.min())
-        if not self.notes.is_file() or least < self.found["held-out loss"]:
-            save_weights(self.recogniser, self.best)
+        if not self.keep or not self.notes.is_file() or least < self.found["held-out loss"]:
+            if self.keep:
+                save_weights(self.recogniser, self.best)
             partial = self.notes.with_name(self.notes.name + ".partial")
             accuracy = float(accuracies[int(np.argmin(losses))])
             partial.write_text(json.dumps({"held-out loss": least, "held-out accuracy": accuracy}))
