@@ -16,6 +16,7 @@ import pytest
 import torch
 import tyro
 from media_files import Film, write
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from avssl.core import Clip, Example, MediaError, MediaInfo, generator
@@ -405,6 +406,12 @@ def test_labels_are_learned_where_there_is_signal(
     assert (tmp_path / "again" / "predictions.csv").read_text() == told.replace("train → test", "")
     recogniser, card = load_recogniser(out / "pretrained" / "recogniser.safetensors")
     assert card.classes == ("blue", "red")
+    lines = [json.loads(line) for line in (out / "pretrained" / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["value"] for line in lines if line.get("name") == "held-out loss"]
+    assert len(losses) == 7  # before the first epoch and after each
+    assert scores["pretrained"].found["held-out loss"] == min(losses)
+    best = load_file(out / "pretrained" / "best.safetensors")
+    assert all(torch.equal(v, best[n]) for n, v in recogniser.state_dict().items())
     kept = load_encoder(out / "pretrained" / "encoder.safetensors").state_dict()
     assert all(torch.equal(v, kept[n]) for n, v in recogniser.encoder.state_dict().items())
 
@@ -493,6 +500,23 @@ def test_leaks_are_caught_before_anything_is_decoded(items: tuple[Item, ...], tm
     with pytest.raises(Unscorable, match=r"share 1 groups: g20 \(0\.mp4 trains, 40\.mp4 tests\)"):
         fine_tune(encoder, leaky, choice=FineTune(protocol=TINY), folder=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_mirrored_where_labels_tell_left_from_right(
+    items: tuple[Item, ...], tmp_path: Path, encoder: Encoder
+) -> None:
+    told = [replace(i, columns={**i.columns, "flip": "no"}) for i in (*items[:8], *items[24:28])]
+    choice = FineTune(protocol=replace(TINY, epochs=1), workers=0, random_init=False, train=Train(device="cpu"))
+    found = fine_tune(encoder, told, choice=choice, folder=tmp_path)
+    assert found.scores[0].settings["protocol"]["flip"] is False
+    draws = json.loads((tmp_path / "pretrained" / "draws.json").read_text())
+    assert draws
+    assert all("horizontal_flip.on" not in d["parameters"] for d in draws)
+
+
+def test_a_linear_probe_on_clips_is_only_had_of_papers_that_have_one(tool: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="vcop has no linear probe on clips; coclr, avid have"):
+        tool.main(tyro.cli(tool.Choice, args=[str(tmp_path), "--linear"]))
 
 
 def test_clips_of_training_are_random_mirrored_and_of_the_wanted_size(items: tuple[Item, ...]) -> None:

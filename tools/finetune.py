@@ -72,7 +72,7 @@ class Choice:
     source: tyro.conf.Positional[Path]
     """A run folder or a .safetensors file of an encoder; with --apply a recogniser.safetensors."""
     data: Path | None = None
-    """A folder or a manifest; None: what the run was trained on."""
+    """A folder, a manifest, or a public data set as NAME:FOLDER; None: what the run was trained on."""
     protocol: ClipProtocols = ClipProtocols.vcop
     """The paper whose numbers to take."""
     linear: bool = False

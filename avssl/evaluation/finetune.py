@@ -30,7 +30,8 @@ def fine_tune(
     """Train and test an encoder by a protocol, for every fold and seed, and the same network from random init.
 
     `encoder` is left as it is. Below `folder` each training has a run folder with its checkpoints, its predictions for
-    the test items and `recogniser.safetensors`. Nothing that is chosen looks at a test item.
+    the test items and `recogniser.safetensors`. Nothing that is chosen looks at a test item. Where the items have a
+    column `flip` that says no, nothing is mirrored, whatever the protocol does.
 
     Raises:
         Unscorable: a label or a split is missing, the parts leak (see `guard`), or the share cannot be drawn; nothing
@@ -38,24 +39,29 @@ def fine_tune(
         MediaError: a file is damaged and `choice.damaged` is "stop", or none can be cut.
         ValueError: the encoder cannot take clips as the protocol cuts them; or a folder holds a run already.
     """
+    if any(i.columns.get("flip") == "no" for i in items):
+        choice = replace(choice, protocol=replace(choice.protocol, flip=False))
     check_fits(encoder, choice.protocol)
     parts = parts_of(items, choice)
+    planned = {
+        (seed, begins): [
+            Training(encoder, parts, fold, choice, seed=seed, begins=begins, folder=folder, data=data)
+            for fold in parts.folds
+        ]
+        for seed in choice.seeds
+        for begins in ((PRETRAINED, RANDOM) if choice.random_init else (PRETRAINED,))
+    }
     scores: list[Score] = []
     matrix: np.ndarray | None = None
     left_out: dict[str, MediaError] = {}
-    for seed in choice.seeds:
-        for begins in (PRETRAINED, RANDOM) if choice.random_init else (PRETRAINED,):
-            trained = [
-                Training(encoder, parts, fold, choice, seed=seed, begins=begins, folder=folder, data=data)
-                for fold in parts.folds
-            ]
-            outcomes = [t.outcome() for t in trained]
-            left_out |= {e.path: e for o in outcomes for e in o.left_out}
-            scores += _scores(outcomes, parts, choice, begins=begins, seed=seed)
-            if matrix is None:
-                truth = np.concatenate([o.truth for o in outcomes])
-                answers = np.concatenate([o.answers[o.chosen].predictions for o in outcomes])
-                matrix = confusion(truth, answers, classes=len(parts.classes))
+    for (seed, begins), trainings in planned.items():
+        outcomes = [t.outcome() for t in trainings]
+        left_out |= {e.path: e for o in outcomes for e in o.left_out}
+        scores += _scores(outcomes, parts, choice, begins=begins, seed=seed)
+        if matrix is None:
+            truth = np.concatenate([o.truth for o in outcomes])
+            answers = np.concatenate([o.answers[o.chosen].predictions for o in outcomes])
+            matrix = confusion(truth, answers, classes=len(parts.classes))
     assert matrix is not None
     return Findings(scores=tuple(scores), classes=parts.classes, confusion=matrix, left_out=tuple(left_out.values()))
 

@@ -74,7 +74,7 @@ class Training:
         data: Data | None,
     ) -> None:
         self.parts, self.fold, self.choice, self.seed, self.begins, self.data = parts, fold, choice, seed, begins, data
-        self.encoder = encoder if begins == PRETRAINED else reinitialised(encoder, seed)
+        self.encoder = encoder
         name = begins.replace(" ", "-") + (f"-{seed}" if len(choice.seeds) > 1 else "")
         self.folder = folder / name / f"fold-{parts.folds.index(fold) + 1}" if len(parts.folds) > 1 else folder / name
         self.train, self.held = self._drawn()
@@ -130,9 +130,11 @@ class Training:
         self._guard(replace(self.fold, train=tuple(used)))
         labels = {parts.items[p].index: int(parts.numbers[p]) for p in used}
         run = self._start(len(used))
+        pretrained = self.begins == PRETRAINED
+        encoder = copy.deepcopy(self.encoder) if pretrained else reinitialised(self.encoder, self.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            recogniser = Recogniser(copy.deepcopy(self.encoder), classes=len(parts.classes), protocol=protocol)
+            recogniser = Recogniser(encoder, classes=len(parts.classes), protocol=protocol)
         if protocol.head_first and not protocol.linear:
             first = self._start(len(used), head_first=True)
             fit(first, Recognise(recogniser, labels, protocol=protocol, trunk="kept"), clips)
