@@ -37,6 +37,8 @@ from avssl.evaluation import (
     shortened,
 )
 from avssl.evaluation.answers import Labelled
+from avssl.evaluation.finetune_choice import parts_of
+from avssl.evaluation.finetune_once import Training
 from avssl.evaluation.finetune_task import Recognise, mixed
 from avssl.evaluation.finetune_test import averaged, recognise, test_clips, training_clips
 from avssl.evaluation.finetune_train import Selection, held_out, train_choice
@@ -77,11 +79,11 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.random.default_rng(3).shuffle(noise)
     with (folder / "all.csv").open("w", newline="") as f:
         out = csv.writer(f)
-        out.writerow(["path", "label", "noise", "split", "group", "fold"])
+        out.writerow(["path", "label", "noise", "split", "group", "fold", "room"])
         for n in range(56):
             name, split = ("red", "blue")[n % 2], "train" if n < 24 else "test"
             film(folder / f"{n}.mp4", COLOURS[name], n)
-            out.writerow([f"{n}.mp4", name, noise[n], split, f"g{n // 2}", n % 4 // 2])
+            out.writerow([f"{n}.mp4", name, noise[n], split, f"g{n // 2}", n % 4 // 2, f"r{n // 6}"])
     return folder / "all.csv"
 
 
@@ -479,6 +481,19 @@ def test_what_is_held_out_is_of_every_class_and_of_no_group_that_is_trained_on()
     single = Labelled(values=np.zeros((20, 1)), labels=np.repeat(np.arange(10), 2), groups=groups[::6])
     single = replace(single, groups=tuple(str(k) for k in single.labels))
     assert not held_out(single, share=0.2, seed=0).any()  # every class has one group, which training needs
+
+
+def test_what_is_kept_apart_is_so_inside_the_training_part_too(items: tuple[Item, ...], encoder: Encoder) -> None:
+    choice = FineTune(protocol=replace(TINY, held_out=0.25), split=Split(apart=("room",)), share=0.6)
+    parts = parts_of(items, choice)
+    training = Training(
+        encoder, parts, parts.folds[0], choice, seed=0, begins="pretrained", folder=Path("none"), data=None
+    )
+    rooms = [{parts.items[p].columns["room"] for p in part} for part in (training.train, training.held)]
+    assert rooms[0]
+    assert rooms[1]
+    assert not rooms[0] & rooms[1]
+    assert len(training.train) + len(training.held) == 18  # 3 of 4 rooms have 60 % of each class
 
 
 def test_a_damaged_file_is_left_out_and_told(items: tuple[Item, ...], tmp_path: Path, encoder: Encoder) -> None:

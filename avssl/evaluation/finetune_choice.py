@@ -11,7 +11,7 @@ from avssl.data import Damaged, Item, Reading
 from avssl.evaluation.answers import Labelled
 from avssl.evaluation.finetune_presets import VCOP
 from avssl.evaluation.finetune_protocol import ClipProtocol
-from avssl.evaluation.splits import Fold, Split, folds, guard, labels_of
+from avssl.evaluation.splits import Fold, Split, belonging, folds, guard, labels_of
 from avssl.training import Train
 
 __all__ = ["FineTune", "Parts", "groups_of", "parts_of"]
@@ -63,10 +63,12 @@ class Parts:
     numbers: np.ndarray
     classes: tuple[str, ...]
     folds: tuple[Fold, ...]
+    together: tuple[str, ...]
+    """Of each item what no draw may part: the items' groups, what the split keeps apart, or the file."""
 
     def labelled(self, positions: Sequence[int]) -> Labelled:
-        """The labels and groups of these items, for whoever draws among them; there are no features."""
-        groups = groups_of([self.items[p] for p in positions])
+        """These items for whoever draws among them; there are no features."""
+        groups = tuple(self.together[p] for p in positions)
         return Labelled(values=np.zeros((len(positions), 1)), labels=self.numbers[list(positions)], groups=groups)
 
 
@@ -82,10 +84,11 @@ def parts_of(items: Sequence[Item], choice: FineTune) -> Parts:
     found = tuple(folds(labelled, split=split))
     for fold in found:
         guard(labelled, fold, labels=numbers, classes=classes, share=split.share_groups, apart=split.apart)
-    return Parts(items=labelled, numbers=numbers, classes=classes, folds=found)
+    together = tuple(g or str(i.path) for i, g in zip(labelled, belonging(labelled, split), strict=True))
+    return Parts(items=labelled, numbers=numbers, classes=classes, folds=found, together=together)
 
 
 def groups_of(items: Sequence[Item]) -> tuple[str, ...]:
-    """The group of each item, of those without one the file; none at all where every item is by itself."""
+    """The group of each item for an interval over them, of those without one the file; none where all are alone."""
     names = tuple(i.group or str(i.path) for i in items)
     return names if len(set(names)) < len(names) else ()

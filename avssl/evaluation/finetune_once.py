@@ -16,7 +16,7 @@ from avssl.data import Clips, Data, View
 from avssl.encoders import Encoder, load_weights, reinitialised, save_encoder, save_weights
 from avssl.evaluation.answers import Answers, Labelled, answered, class_accuracy, confusion
 from avssl.evaluation.evaluate import PRETRAINED
-from avssl.evaluation.finetune_choice import FineTune, Parts
+from avssl.evaluation.finetune_choice import FineTune, Parts, groups_of
 from avssl.evaluation.finetune_protocol import ClipProtocol
 from avssl.evaluation.finetune_task import Recognise
 from avssl.evaluation.finetune_test import Recognised, recognise, test_clips, training_clips, write_predictions
@@ -115,7 +115,7 @@ class Training:
             self._write(recogniser, found, rows, chosen, used)
         run.ranks.wait()
         left_out = (*tested.unfit, *found.skipped)
-        groups = asked.groups
+        groups = groups_of([parts.items[p] for p in rows])
         return Outcome(
             answers=answers, chosen=chosen, truth=asked.labels, groups=groups, n_train=len(used), left_out=left_out
         )
