@@ -453,17 +453,17 @@ def test_every_stage_is_scored_where_each_has_a_classifier(
     items: tuple[Item, ...], tmp_path: Path, encoder: Encoder
 ) -> None:
     protocol = replace(LinearClipProtocols.avid.value, frames=4, size=16, epochs=2, batch_size=8, lr=1e-2, test_clips=1)
-    choice = FineTune(protocol=protocol, split=Split(folds="fold"), workers=0, train=Train(device="cpu"), share=0.5)
+    choice = FineTune(protocol=protocol, split=Split(folds="fold"), workers=0, train=Train(device="cpu"), shares=(0.5,))
     before = {n: v.clone() for n, v in encoder.state_dict().items()}
     found = fine_tune(encoder, items, choice=replace(choice, random_init=False), folder=tmp_path)
     assert [s.protocol for s in found.scores] == [
-        f"linear probe on clips avid, 0.5 of the labels, stage{n}" for n in (1, 2, 3, 4)
+        f"linear probe on clips avid, 50 % of labels, stage{n}" for n in (1, 2, 3, 4)
     ]
     assert all(s.n_test == 56 for s in found.scores)
     assert {s.n_train for s in found.scores} == {12}  # 7 of 14 groups, one of which is held out
     chosen = np.array([s.found["chosen on held-out items"] for s in found.scores])
     assert chosen.sum(axis=0).tolist() == [1, 1]
-    recogniser, _ = load_recogniser(tmp_path / "pretrained" / "fold-1" / "recogniser.safetensors")
+    recogniser, _ = load_recogniser(tmp_path / "50-percent" / "pretrained" / "fold-1" / "recogniser.safetensors")
     assert all(torch.equal(v, before[n]) for n, v in recogniser.encoder.state_dict().items())
 
 
@@ -484,10 +484,10 @@ def test_what_is_held_out_is_of_every_class_and_of_no_group_that_is_trained_on()
 
 
 def test_what_is_kept_apart_is_so_inside_the_training_part_too(items: tuple[Item, ...], encoder: Encoder) -> None:
-    choice = FineTune(protocol=replace(TINY, held_out=0.25), split=Split(apart=("room",)), share=0.6)
+    choice = FineTune(protocol=replace(TINY, held_out=0.25), split=Split(apart=("room",)))
     parts = parts_of(items, choice)
     training = Training(
-        encoder, parts, parts.folds[0], choice, seed=0, begins="pretrained", folder=Path("none"), data=None
+        encoder, parts, parts.folds[0], choice, share=0.6, seed=0, begins="pretrained", folder=Path("none"), data=None
     )
     rooms = [{parts.items[p].columns["room"] for p in part} for part in (training.train, training.held)]
     assert rooms[0]

@@ -1,7 +1,7 @@
 """Train an encoder on labelled clips as a paper does it, and the same network from random init; test both.
 
     python tools/finetune.py runs/vcop-1 --data ucf101.csv --protocol vcop
-    python tools/finetune.py runs/vcop-1 --protocol severe --epochs 5 --size 56 --share 0.1 --seeds 0 1 2
+    python tools/finetune.py runs/vcop-1 --protocol severe --epochs 5 --size 56 --shares 0.1 1 --seeds 0 1 2
     python tools/finetune.py runs/coclr-1 --data ucf101.csv --protocol coclr --linear
     python tools/finetune.py runs/vcop-1/fine-tune-vcop/pretrained/recogniser.safetensors --data other.csv --apply
 
@@ -82,8 +82,8 @@ class Choice:
     label: str = "label"
     """The column to learn."""
     split: Split = field(default_factory=Split)
-    share: float = 1.0
-    """Share of the labels to train on."""
+    shares: tuple[float, ...] = (1.0,)
+    """Shares of the labels to train on, such as 0.01 0.05 0.1 0.2 1."""
     seeds: tuple[int, ...] = (0,)
     """One training for each."""
     random_init: bool = True
@@ -149,7 +149,7 @@ def trained(c: Choice) -> tuple[Path, Findings, Path]:
         shortened=told,
         label=c.label,
         split=c.split,
-        share=c.share,
+        shares=c.shares,
         seeds=c.seeds,
         random_init=c.random_init,
         damaged=c.damaged,

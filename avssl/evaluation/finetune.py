@@ -27,7 +27,7 @@ __all__ = ["apply_recogniser", "fine_tune"]
 def fine_tune(
     encoder: Encoder, items: Sequence[Item], *, choice: FineTune, folder: Path, data: Data | None = None
 ) -> Findings:
-    """Train and test an encoder by a protocol, for every fold and seed, and the same network from random init.
+    """Train and test an encoder by a protocol, for every share of labels, seed and fold, and the same network from random init.
 
     `encoder` is left as it is. Below `folder` each training has a run folder with its checkpoints, its predictions for
     the test items and `recogniser.safetensors`. Nothing that is chosen looks at a test item. Where the items have a
@@ -44,20 +44,21 @@ def fine_tune(
     check_fits(encoder, choice.protocol)
     parts = parts_of(items, choice)
     planned = {
-        (seed, begins): [
-            Training(encoder, parts, fold, choice, seed=seed, begins=begins, folder=folder, data=data)
+        (share, seed, begins): [
+            Training(encoder, parts, fold, choice, share=share, seed=seed, begins=begins, folder=folder, data=data)
             for fold in parts.folds
         ]
+        for share in sorted(choice.shares, reverse=True)
         for seed in choice.seeds
         for begins in ((PRETRAINED, RANDOM) if choice.random_init else (PRETRAINED,))
     }
     scores: list[Score] = []
     matrix: np.ndarray | None = None
     left_out: dict[str, MediaError] = {}
-    for (seed, begins), trainings in planned.items():
+    for (share, seed, begins), trainings in planned.items():
         outcomes = [t.outcome() for t in trainings]
         left_out |= {e.path: e for o in outcomes for e in o.left_out}
-        scores += _scores(outcomes, parts, choice, begins=begins, seed=seed)
+        scores += _scores(outcomes, parts, choice, begins=begins, share=share, seed=seed)
         if matrix is None:
             truth = np.concatenate([o.truth for o in outcomes])
             answers = np.concatenate([o.answers[o.chosen].predictions for o in outcomes])
@@ -123,13 +124,15 @@ def apply_recogniser(
     return Findings(scores=tuple(scores), classes=card.classes, confusion=matrix, left_out=left_out)
 
 
-def _scores(outcomes: Sequence[Outcome], parts: Parts, choice: FineTune, *, begins: str, seed: int) -> list[Score]:
+def _scores(
+    outcomes: Sequence[Outcome], parts: Parts, choice: FineTune, *, begins: str, share: float, seed: int
+) -> list[Score]:
     """The scores of every classifier over all folds."""
     protocol, names = choice.protocol, [f.name for f in parts.folds]
     settings = {
         "protocol": asdict(protocol),
         "shortened": dict(choice.shortened),
-        "share of labels": choice.share,
+        "share of labels": share,
         "random init": "trained equally, which is supervised training at equal schedule",
         "modality": "video",
     }
@@ -142,7 +145,7 @@ def _scores(outcomes: Sequence[Outcome], parts: Parts, choice: FineTune, *, begi
         scores += to_scores(
             answers,
             encoder=begins,
-            protocol=choice.title + (f", {readout}" if len(outcomes[0].answers) > 1 else ""),
+            protocol=choice.title(share) + (f", {readout}" if len(outcomes[0].answers) > 1 else ""),
             label=choice.label,
             n_train=round(float(np.mean([o.n_train for o in outcomes]))),
             truth=np.concatenate([o.truth for o in outcomes]),

@@ -28,8 +28,8 @@ class FineTune:
     """The column to learn."""
     split: Split = field(default_factory=Split)
     """Which items train and which test; several folds are trained one by one and pooled."""
-    share: float = 1.0
-    """Share of the labels, drawn class by class in whole groups."""
+    shares: tuple[float, ...] = (1.0,)
+    """Shares of the labels, drawn class by class in whole groups; each is trained on by itself."""
     seeds: tuple[int, ...] = (0,)
     """One training for each, which draws the labels, the classifier, the clips and the random init by it."""
     random_init: bool = True
@@ -47,11 +47,12 @@ class FineTune:
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {self.seeds}: give at least one, each once")
+        if not self.shares or min(self.shares) <= 0 or max(self.shares) > 1:
+            raise ValueError(f"shares {self.shares}: give at least one, all in (0, 1]")
 
-    @property
-    def title(self) -> str:
+    def title(self, share: float) -> str:
         """The name of the protocol in the scores."""
-        part = "" if self.share == 1 else f", {self.share:.3g} of the labels"
+        part = "" if share == 1 else f", {100 * share:g} % of labels"
         return f"{self.protocol.title}{' (shortened)' if self.shortened else ''}{part}"
 
 

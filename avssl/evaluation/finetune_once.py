@@ -59,7 +59,7 @@ class Outcome:
 
 
 class Training:
-    """One network, one fold, one seed: from its beginning to its answers."""
+    """One network, one fold, one share of the labels, one seed: from its beginning to its answers."""
 
     def __init__(
         self,
@@ -68,13 +68,15 @@ class Training:
         fold: Fold,
         choice: FineTune,
         *,
+        share: float,
         seed: int,
         begins: str,
         folder: Path,
         data: Data | None,
     ) -> None:
         self.parts, self.fold, self.choice, self.seed, self.begins, self.data = parts, fold, choice, seed, begins, data
-        self.encoder = encoder
+        self.encoder, self.share = encoder, share
+        folder = folder if share == 1 else folder / f"{100 * share:g}-percent"
         name = begins.replace(" ", "-") + (f"-{seed}" if len(choice.seeds) > 1 else "")
         self.folder = folder / name / f"fold-{parts.folds.index(fold) + 1}" if len(parts.folds) > 1 else folder / name
         self.train, self.held = self._drawn()
@@ -82,7 +84,7 @@ class Training:
     def _drawn(self) -> tuple[list[int], list[int]]:
         """The positions that are trained on, and those that are held out of the training part, if any are."""
         whole = self.parts.labelled(self.fold.train)
-        train = np.array(self.fold.train)[fraction(whole, share=self.choice.share, seed=self.seed)]
+        train = np.array(self.fold.train)[fraction(whole, share=self.share, seed=self.seed)]
         away = held_out(self.parts.labelled(train.tolist()), share=self.choice.protocol.held_out, seed=self.seed)
         fits, held = train[~away], train[away]
         if len(held):
@@ -181,7 +183,7 @@ class Training:
                 label=choice.label,
                 fold=self.fold.name,
                 begins=self.begins,
-                share=choice.share,
+                share=self.share,
                 data=self.data,
                 train=train,
             )
