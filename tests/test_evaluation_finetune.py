@@ -431,6 +431,10 @@ def test_a_training_that_was_stopped_goes_on_as_if_never_stopped(
     protocol = replace(TINY, epochs=3, held_out=0.2, choose_epoch=True, mixup=0.8, dropout=0.5, head_first=1)
     choice = FineTune(protocol=protocol, workers=0, random_init=False, train=Train(device="cpu"))
     fine_tune(encoder, items, choice=choice, folder=tmp_path / "whole")
+    weight = next(n for n, p in encoder.named_parameters() if p.ndim > 1)
+    first, last = (tmp_path / "whole" / "pretrained" / n / "encoder.safetensors" for n in ("head-first", "."))
+    assert torch.equal(load_encoder(first).state_dict()[weight], encoder.state_dict()[weight])
+    assert not torch.equal(load_encoder(last).state_dict()[weight], encoder.state_dict()[weight])
     looks: list[int] = []
     look = Selection.__call__
 

@@ -27,7 +27,7 @@ __all__ = ["apply_recogniser", "fine_tune"]
 def fine_tune(
     encoder: Encoder, items: Sequence[Item], *, choice: FineTune, folder: Path, data: Data | None = None
 ) -> Findings:
-    """Train and test an encoder by a protocol, for every share of labels, seed and fold, and the same network from random init.
+    """Train and test an encoder by a protocol, for every share, seed and fold, and the same network from random init.
 
     `encoder` is left as it is. Below `folder` each training has a run folder with its checkpoints, its predictions for
     the test items and `recogniser.safetensors`. Nothing that is chosen looks at a test item. Where the items have a
