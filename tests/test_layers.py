@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "data": {"core", "media", "samplers", "transforms"},
     "packing": {"core", "data", "media"},
     "training": {"core", "data", "tasks", "encoders"},
-    "evaluation": {"core", "data", "encoders", "media", "training"},
+    "evaluation": {"core", "data", "encoders", "media", "samplers", "tasks", "training", "transforms"},
     "report": {"core"},
     "cli": {"core", "evaluation", "training", "report"},
 }

@@ -56,7 +56,7 @@ def constructor_of(origin: Origin) -> Callable[..., Encoder]:
 
 def save_weights(module: nn.Module, path: Path | str) -> None:
     """Write the state of a module (parameters and buffers) as safetensors."""
-    _write(module, Path(path), {})
+    write_state(module, Path(path), {})
 
 
 def load_weights(module: nn.Module, path: Path | str) -> None:
@@ -66,14 +66,14 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
         MediaError: the file is missing or no safetensors file.
         ValueError: names or shapes differ; says which.
     """
-    state, _ = _read(Path(path))
+    state, _ = read_state(Path(path))
     fill(module, state, str(path))
 
 
 def save_encoder(encoder: Encoder, path: Path | str) -> None:
     """Write an encoder as safetensors, with its constructor and arguments as metadata."""
     origin = encoder.origin
-    _write(
+    write_state(
         encoder,
         Path(path),
         {"constructor": origin.constructor, "arguments": json.dumps(origin.arguments, sort_keys=True)},
@@ -89,7 +89,7 @@ def load_encoder(path: Path | str, *, constructor: Callable[..., Encoder] | None
         MediaError: the file is missing, no safetensors file, or was not written by `save_encoder`.
         ValueError: a constructor from elsewhere, or weights that do not fit it.
     """
-    state, metadata = _read(Path(path))
+    state, metadata = read_state(Path(path))
     if "constructor" not in metadata or "arguments" not in metadata:
         raise MediaError(path, "names no constructor", "write it with save_encoder, or use load_weights")
     origin = Origin(constructor=metadata["constructor"], arguments=json.loads(metadata["arguments"]))
@@ -150,7 +150,7 @@ def _require_torchvision(encoder: Encoder) -> None:
         raise ValueError(f"{encoder.origin.constructor}: has no counterpart in torchvision")
 
 
-def _write(module: nn.Module, path: Path, metadata: dict[str, str]) -> None:
+def write_state(module: nn.Module, path: Path, metadata: dict[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
     # A reader never sees half a file: it is written beside and then renamed.
@@ -159,7 +159,7 @@ def _write(module: nn.Module, path: Path, metadata: dict[str, str]) -> None:
     partial.replace(path)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise MediaError(path, "is not a file", "give the path of a .safetensors file")
     try:
@@ -177,7 +177,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         MediaError: the file is missing or no safetensors file.
     """
-    return _read(path)[0]
+    return read_state(path)[0]
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:

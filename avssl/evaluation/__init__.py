@@ -17,6 +17,10 @@ from avssl.evaluation.baselines import frame_difference, mean_colour, mean_log_m
 from avssl.evaluation.evaluate import Evaluation, Findings, evaluate
 from avssl.evaluation.extraction import FeatureCache, extract, extract_all
 from avssl.evaluation.features import FeatureFunction, Features, Modality
+from avssl.evaluation.finetune import apply_recogniser, fine_tune
+from avssl.evaluation.finetune_choice import FineTune
+from avssl.evaluation.finetune_presets import ClipProtocols, LinearClipProtocols
+from avssl.evaluation.finetune_protocol import ClipProtocol, shortened
 from avssl.evaluation.fractions import Fractions, fraction, with_fractions
 from avssl.evaluation.head import Card, Head, LinearHead, load_head, save_head
 from avssl.evaluation.knn import NearestNeighbours, nearest, nearest_neighbours
@@ -26,6 +30,7 @@ from avssl.evaluation.multilabel import ManyLabelProbe, Ranked, many_label_probe
 from avssl.evaluation.neighbours import Neighbours, picture_neighbours
 from avssl.evaluation.probe import Probe, probes
 from avssl.evaluation.ranking import area_under_curve, average_precision, d_prime
+from avssl.evaluation.recogniser import Recogniser, RecogniserCard, load_recogniser, save_recogniser
 from avssl.evaluation.rescale import rescale
 from avssl.evaluation.retrieval import COCLR, SELAVI, VCOP, Retrieval, retrieval
 from avssl.evaluation.runs import Trained, evaluate_runs, load_trained, transfer
@@ -43,17 +48,21 @@ __all__ = [
     "AttentiveHead",
     "AttentiveProbe",
     "Card",
+    "ClipProtocol",
+    "ClipProtocols",
     "Evaluation",
     "FeatureCache",
     "FeatureFunction",
     "Features",
     "Findings",
+    "FineTune",
     "Fold",
     "Fractions",
     "Head",
     "Health",
     "Labelled",
     "Layers",
+    "LinearClipProtocols",
     "LinearHead",
     "LinearProbe",
     "LinearSVM",
@@ -65,6 +74,8 @@ __all__ = [
     "Pooling",
     "Probe",
     "Ranked",
+    "Recogniser",
+    "RecogniserCard",
     "Retrieval",
     "SGDProbe",
     "Score",
@@ -75,6 +86,7 @@ __all__ = [
     "across_runs",
     "affinity",
     "alignment",
+    "apply_recogniser",
     "area_under_curve",
     "attentive_probe",
     "average_precision",
@@ -88,6 +100,7 @@ __all__ = [
     "evaluate_runs",
     "extract",
     "extract_all",
+    "fine_tune",
     "fit_linear",
     "folds",
     "fraction",
@@ -99,6 +112,7 @@ __all__ = [
     "linear_probe",
     "linear_svm",
     "load_head",
+    "load_recogniser",
     "load_trained",
     "many_label_probe",
     "many_label_svm",
@@ -116,8 +130,10 @@ __all__ = [
     "rescale",
     "retrieval",
     "save_head",
+    "save_recogniser",
     "scores_table",
     "sgd_probe",
+    "shortened",
     "transfer",
     "uniformity",
     "vote",

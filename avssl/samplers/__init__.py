@@ -1,6 +1,6 @@
 """When to cut: pure functions from what a file holds and a generator to a plan; numbers only."""
 
-from avssl.samplers.clips import RandomClips, UniformClips
+from avssl.samplers.clips import RandomClips, SlidingClips, UniformClips
 from avssl.samplers.grid import ClipSampler, SoundingSampler
 from avssl.samplers.order import ClipOrder, TemporalOrderTriple, permutation, permutation_index
 from avssl.samplers.speed import Pace
@@ -15,6 +15,7 @@ __all__ = [
     "Frozen",
     "Pace",
     "RandomClips",
+    "SlidingClips",
     "SoundingSampler",
     "Stages",
     "TemporalOrderTriple",

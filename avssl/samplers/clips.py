@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from avssl.core import MediaInfo, Plan, Rng
-from avssl.samplers.grid import SoundingSampler, check
+from avssl.samplers.grid import ClipSampler, SoundingSampler, check
 
-__all__ = ["RandomClips", "UniformClips"]
+__all__ = ["RandomClips", "SlidingClips", "UniformClips"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,17 +18,24 @@ class RandomClips(SoundingSampler):
     With `spread` "near" the starts are independent. The distance between two of them then has a linearly decreasing
     density, which is the law of CVRL (Qian et al., CVPR 2021, arXiv:2008.03800, §3.2). With "uniform" every distance
     between two clips is equally likely, as in its ablation; in a coin's order, so that neither clip is the earlier one.
+    With `short` "clamp" a file that is too short is cut as by `UniformClips`: a label is not learned without it.
     """
 
     n: int = 1
     """S, the clips."""
     spread: Literal["near", "uniform"] = "near"
     """The law of the distance between clips; "uniform" is for two."""
+    short: Literal["reject", "clamp"] = "reject"
+    """What becomes of files that are too short."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self.n >= 1, f"n {self.n}: must be ≥ 1 clips")
         check(self.spread == "near" or self.n == 2, f"spread 'uniform' is for n = 2 clips, not {self.n}: use 'near'")
+
+    def unfit(self, info: MediaInfo) -> str:
+        """Why this file cannot be cut so, or ''."""
+        return self.lacks(info) if self.short == "clamp" else super().unfit(info)
 
     def __call__(self, info: MediaInfo, rng: Rng, /) -> Plan:
         """Draw a plan.
@@ -38,6 +45,8 @@ class RandomClips(SoundingSampler):
         """
         self.require(info)
         starts = self.starts(info)
+        if not len(starts):
+            return Plan(spans=(self.cut(info, first_start(self, info)),) * self.n)
         if self.spread == "uniform":
             distance = int(rng.integers(len(starts)))
             earlier = starts.first + int(rng.integers(len(starts) - distance))
@@ -78,7 +87,51 @@ class UniformClips(SoundingSampler):
         self.require(info)
         starts = self.starts(info)
         first, room = starts.first, len(starts) - 1
-        if room < 0:  # clamp; a start in the sound, if that begins late
-            first, room = min(starts.first, self.grid(info).count - 1), 0
+        if room < 0:
+            first, room = first_start(self, info), 0
         shares = [j / (self.n - 1) for j in range(self.n)] if self.n > 1 else [0.5]
         return Plan(spans=tuple(self.cut(info, first + round(share * room)) for share in shares))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlidingClips(ClipSampler):
+    """Every clip of a file whose start lies half a clip after the one before it, from its start on: for evaluation.
+
+    S differs from file to file, so that batches hold one each. Of a file that is too short the last frame is repeated.
+    As in CoCLR: Han et al., NeurIPS 2020, arXiv:2010.09709.
+    """
+
+    most: int = 64
+    """Clips of a file at most; of more, so many are taken evenly, since an hour has thousands."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.most >= 1, f"most {self.most}: must be ≥ 1 clips")
+
+    def unfit(self, info: MediaInfo) -> str:
+        """Why this file cannot be cut so, or ''."""
+        return self._uniform(1).unfit(info)
+
+    def __call__(self, info: MediaInfo, rng: Rng, /) -> Plan:
+        """The plan of a file; nothing is drawn.
+
+        Raises:
+            Unfit: the file lacks frames.
+        """
+        one = self._uniform(1)
+        one.require(info)
+        starts, half = one.starts(info), max(1, (self.offsets(info)[-1] + 1) // 2)
+        if not len(starts):
+            return one(info, rng)
+        chosen = [*range(starts.first, starts.last + 1, half)]
+        if len(chosen) > self.most:
+            return self._uniform(self.most)(info, rng)
+        return Plan(spans=tuple(one.cut(info, k) for k in chosen))
+
+    def _uniform(self, n: int) -> UniformClips:
+        return UniformClips(n=n, frames=self.frames, step=self.step, rate=self.rate)
+
+
+def first_start(sampler: SoundingSampler, info: MediaInfo) -> int:
+    """Where a clip of a file that is too short starts: at its start, or in the sound, if that begins late."""
+    return min(sampler.starts(info).first, sampler.grid(info).count - 1)

@@ -17,8 +17,9 @@ class Train:
     """Passes over the data; 0 trains nothing, but still shows what the sampler draws."""
     batch_size: int = 32
     """Examples of one step over all ranks and micro-batches together."""
-    optimizer: Literal["adamw", "sgd", "lars"] = "adamw"
-    """AdamW; SGD with momentum 0.9; or LARS with momentum 0.9, for batches of thousands."""
+    optimizer: Literal["adamw", "adam", "sgd", "lars"] = "adamw"
+    """AdamW; Adam, whose weight decay is part of the gradient; SGD with momentum 0.9; or LARS with momentum 0.9, for
+    batches of thousands."""
     nesterov: bool = False
     """Whether the momentum of `sgd` is Nesterov's; the other optimizers do not read it."""
     lr: float = 1e-3

@@ -4,7 +4,7 @@ from avssl.transforms.base import Chain, Scope, Transform
 from avssl.transforms.colour import Blur, ChannelSplit, ColourJitter, Grey, Solarise
 from avssl.transforms.noise import Noise
 from avssl.transforms.sound import FrequencyMask, Gain, SoundNoise, TimeMask
-from avssl.transforms.space import CentreCrop, FrameCropJitter, RandomCrop, RandomResizedCrop, ThreeCrop
+from avssl.transforms.space import CentreCrop, FiveCrop, FrameCropJitter, RandomCrop, RandomResizedCrop, ThreeCrop
 from avssl.transforms.turn import HorizontalFlip, Rotate90
 from avssl.transforms.views import contrastive_views
 
@@ -14,6 +14,7 @@ __all__ = [
     "Chain",
     "ChannelSplit",
     "ColourJitter",
+    "FiveCrop",
     "FrameCropJitter",
     "FrequencyMask",
     "Gain",

@@ -11,7 +11,7 @@ import numpy as np
 from avssl.core import Box, MediaInfo, Plan, Rng, Span
 from avssl.transforms.base import SpaceTransform, repeat_spans, require
 
-__all__ = ["CentreCrop", "FrameCropJitter", "RandomCrop", "RandomResizedCrop", "ThreeCrop"]
+__all__ = ["CentreCrop", "FiveCrop", "FrameCropJitter", "RandomCrop", "RandomResizedCrop", "ThreeCrop"]
 
 _WHOLE = Box()
 
@@ -217,6 +217,37 @@ class ThreeCrop(_Sized):
             return _crop(span, info, size, box) if span.times else span
 
         return repeat_spans(plan, 3, crop)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FiveCrop(_Sized):
+    """Every clip five times (5 S spans): the crops in the corners and in the middle of the frame whose shorter side is
+    scaled to `short_side`, side by side; nothing is drawn: for evaluation. Krizhevsky et al., NeurIPS 2012, §4.1.
+    """
+
+    short_side: int
+    """Of the scaled frame's shorter side, pixels."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            min(_pair(self.size)) <= self.short_side,
+            f"size {self.size} does not fit into short_side {self.short_side}: raise it",
+        )
+
+    def draw(self, plan: Plan, info: MediaInfo, rng: Rng, /) -> Plan:
+        """The plan with five spans for each one."""
+        size, places = _pair(self.size), ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
+        require(self.only is None, "FiveCrop changes all clips: leave only=None")
+
+        def crop(span: Span, n: int) -> Span:
+            def box(_: int, height: float, width: float) -> Box:
+                tall, wide = _scaled(size, self.short_side, height, width)
+                return _box((1 - tall) * places[n][0], (1 - wide) * places[n][1], tall, wide)
+
+            return _crop(span, info, size, box) if span.times else span
+
+        return repeat_spans(plan, 5, crop)
 
 
 @dataclass(frozen=True, kw_only=True)
