@@ -21,6 +21,8 @@ ON_SOUND = " on sound"
 """Ends the names of protocols that were given sound."""
 COUNTED = {"too short", "damaged", "recogniser"}
 """Settings that are facts of the files: what they change shows in the numbers of items."""
+HEARD = {"sound", "sample_rate"}
+"""What of a view counts for protocols on sound; the rest counts for the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,8 +206,10 @@ def _measured(score: Record, data: str, problems: list[str]) -> Measured | None:
 
 
 def _with_parts(score: Measured) -> Measured:
-    """With the folds and, unless the training part is drawn anew for every seed, its size and the level of chance."""
+    """With the part of the view it was given and the folds; its training items and chance unless seeds draw them."""
     conditions = dict(score.conditions)
+    if isinstance(view := conditions.get("view"), Mapping):
+        conditions["view"] = {k: v for k, v in view.items() if (k in HEARD) == score.on_sound}
     if folds := sorted(k for k, v in score.found.items() if isinstance(v, Mapping) and score.metric in v):
         conditions["folds"] = folds
     drawn = (

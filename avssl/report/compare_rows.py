@@ -119,7 +119,7 @@ def at_equal_schedule(rows: Sequence[Row]) -> list[str]:
     told = []
     for row in (r for r in rows if r.kind == "method" and r.runs[0].config):
         mine = dict(flatten(row.runs[0].config))
-        same = [c for c in ceilings if c.encoder == row.encoder and c.data == row.data]
+        same = [c for c in ceilings if c.encoder == row.encoder and _source(c.runs[0]) == _source(row.runs[0])]
         if any(all(dict(flatten(c.runs[0].config)).get(k) == mine.get(k) for k in SCHEDULE) for c in same):
             continue
         if "VideoNet" not in row.encoder:
@@ -160,14 +160,14 @@ def _trained(name: str, members: Sequence[Compared]) -> list[Row]:
     floors: dict[str, dict[str, dict[str, list[Measured]]]] = {}
     for run in members:
         for score in run.scores:
-            if (kind := _kind(score)) in {"method", "random"}:
+            if (what := _kind(score)) != "naive":
                 mark = score.encoder.removeprefix("pretrained").removeprefix("random init").strip()
-                found = marks if kind == "method" else floors
+                found = marks if what == "method" else floors
                 found.setdefault(mark, {}).setdefault(score.key, {}).setdefault(_unit(run), []).append(score)
     kind: Kind = "supervised" if members[0].recipe == "supervised.py" else "method"
     return [
         _method_row(kind, f"{name}, {mark}" if mark else name, members, marks.get(mark, {}), floors.get(mark, {}))
-        for mark in (marks or {"": None})
+        for mark in (marks or [""])
     ]
 
 
@@ -255,6 +255,13 @@ def _setting(run: Compared, name: str) -> str:
 def _root(run: Compared) -> str:
     data = run.config.get("data")
     return str(data.get("root") or "") if isinstance(data, Mapping) else ""
+
+
+def _source(run: Compared) -> str:
+    """What it was trained on: the root or, without one, the settings of the toybox."""
+    data = run.config.get("data")
+    told = data.get("toybox") if isinstance(data, Mapping) else None
+    return _root(run) or json.dumps(told, sort_keys=True)
 
 
 def _data(run: Compared) -> str:

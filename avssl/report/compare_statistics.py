@@ -91,14 +91,8 @@ def difference(
         half = _t_half(float(values.std(ddof=1)), len(values)) if len(values) > 1 else None
     else:
         values, half = np.array([x.mean() - y.mean()]), _welch_half(x, y)
-    if paired(a, b):
-        below, above = _together(a, b, resamples)
-        how: str = "the same test items"
-    else:
-        (below_a, above_a, _), (below_b, above_b, _) = _over_items(a), _over_items(b)
-        below = None if below_a is None or above_b is None else math.hypot(below_a, above_b)
-        above = None if above_a is None or below_b is None else math.hypot(above_a, below_b)
-        how = "test items as if unpaired"
+    below, above = _together(a, b, resamples) if paired(a, b) else _apart(a, b)
+    how = "the same test items" if paired(a, b) else "test items as if unpaired"
     found = _joined(values, half, below, above, how)
     return found if pairs else Estimate(**{**found.__dict__, "n": min(len(a), len(b)), "sd": None})
 
@@ -163,6 +157,14 @@ def _over_items(samples: Sequence[Sample]) -> tuple[float | None, float | None, 
     if len(below) < len(samples) or len(above) < len(samples):
         return None, None, how
     return float(np.mean(below)), float(np.mean(above)), how
+
+
+def _apart(a: Sequence[Sample], b: Sequence[Sample]) -> tuple[float | None, float | None]:
+    """Distances to the ends of the interval of the difference, of intervals taken for independent."""
+    (below_a, above_a, _), (below_b, above_b, _) = _over_items(a), _over_items(b)
+    below = None if below_a is None or above_b is None else math.hypot(below_a, above_b)
+    above = None if above_a is None or below_b is None else math.hypot(above_a, below_b)
+    return below, above
 
 
 def _t_half(sd: float, n: int) -> float:

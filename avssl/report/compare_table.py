@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +16,17 @@ from avssl.report.words import brief, flatten
 
 __all__ = ["Cell", "Column", "Comparison", "Section", "compare", "pairing"]
 
+CUT = ("view", "clips")
+"""Conditions that say what of a file was looked at: columns that differ in them stand in different sections."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """Scores that were measured alike; `differs` says in what from other columns of the same name."""
+    """Scores that were measured alike.
+
+    `differs` says in what from other columns of its name on the same data; `within` the part of it that sets it apart
+    in its section.
+    """
 
     key: str
     label: str
@@ -26,11 +34,18 @@ class Column:
     metric: str
     data: str
     differs: str
+    within: str
     n_train: str
     n_test: str
     chance: float | None
     share: float | None
     conditions: Mapping[str, object]
+
+    @property
+    def place(self) -> str:
+        """Equal for columns that stand side by side: label, data and what was cut of the files."""
+        told = [self.data, self.label, self.protocol.endswith(ON_SOUND), *(self.conditions.get(k) for k in CUT)]
+        return json.dumps(told, sort_keys=True, default=str)
 
     @property
     def name(self) -> str:
@@ -58,10 +73,11 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """The columns of one label of one data set, of video or of sound."""
+    """The columns of one label of one data set, of video or of sound, cut alike; `differs` says how, if it varies."""
 
     title: str
     data: str
+    differs: str
     columns: tuple[Column, ...]
 
 
@@ -82,12 +98,20 @@ class Comparison:
     @property
     def sections(self) -> tuple[Section, ...]:
         """The columns in groups that fit side by side."""
-        found: dict[tuple[str, str, bool], list[Column]] = {}
+        found: dict[str, list[Column]] = {}
         for c in self.columns:
-            found.setdefault((c.data, c.label, c.protocol.endswith(ON_SOUND)), []).append(c)
+            found.setdefault(c.place, []).append(c)
+        alike: dict[tuple[str, str], list[Mapping[str, object]]] = {}
+        for columns in found.values():
+            alike.setdefault(_titled(columns[0]), []).append(_cut(columns[0].conditions))
         return tuple(
-            Section(title=f"{label}{ON_SOUND * sound}", data=data, columns=tuple(columns))
-            for (data, label, sound), columns in found.items()
+            Section(
+                title=_titled(c[0])[1],
+                data=c[0].data,
+                differs=_what_differs(_cut(c[0].conditions), alike[_titled(c[0])]),
+                columns=tuple(c),
+            )
+            for c in found.values()
         )
 
     def cell(self, row: Row, column: Column) -> Cell:
@@ -161,7 +185,8 @@ def _columns(scores: Sequence[Measured]) -> list[Column]:
     columns = []
     for key, same in by_key.items():
         first = same[0]
-        rivals = [by_key[k][0] for k in names[_name(first)]]
+        rivals = [by_key[k][0].conditions for k in names[_name(first)]]
+        side = [r for r in rivals if _cut(r) == _cut(first.conditions)]
         data = str(first.conditions["data"])
         chances = [s.chance for s in same if s.chance is not None]
         columns.append(
@@ -171,7 +196,8 @@ def _columns(scores: Sequence[Measured]) -> list[Column]:
                 protocol=first.protocol,
                 metric=first.metric,
                 data=data if len(shorts[short_data(data)]) > 1 else short_data(data),
-                differs=_what_differs(first, rivals),
+                differs=_what_differs(first.conditions, rivals),
+                within=_what_differs(first.conditions, side),
                 n_train=_range([s.n_train for s in same]),
                 n_test=_range([s.n_test for s in same]),
                 chance=sum(chances) / len(chances) if chances else None,
@@ -179,8 +205,17 @@ def _columns(scores: Sequence[Measured]) -> list[Column]:
                 conditions=first.conditions,
             )
         )
-    order = {k: n for n, k in enumerate(dict.fromkeys((c.data, c.label, base_name(c.protocol)) for c in columns))}
-    return sorted(columns, key=lambda c: (order[c.data, c.label, base_name(c.protocol)], c.share or 0))
+    order = {k: n for n, k in enumerate(dict.fromkeys((c.place, base_name(c.protocol)) for c in columns))}
+    return sorted(columns, key=lambda c: (order[c.place, base_name(c.protocol)], c.share or 0))
+
+
+def _cut(conditions: Mapping[str, object]) -> dict[str, object]:
+    return {k: conditions[k] for k in CUT if k in conditions}
+
+
+def _titled(column: Column) -> tuple[str, str]:
+    """The data, and the label with " on sound" where the protocol was given sound."""
+    return column.data, column.label + ON_SOUND * column.protocol.endswith(ON_SOUND)
 
 
 def _name(score: Measured) -> tuple[str, ...]:
@@ -188,12 +223,12 @@ def _name(score: Measured) -> tuple[str, ...]:
     return score.label, score.protocol, score.metric, str(score.conditions["data"])
 
 
-def _what_differs(one: Measured, rivals: Sequence[Measured], *, most: int = 4) -> str:
+def _what_differs(one: Mapping[str, object], rivals: Sequence[Mapping[str, object]], *, most: int = 4) -> str:
     """The conditions of `one` that are not those of all rivals."""
-    flat = [dict(flatten(dict(r.conditions))) for r in rivals]
-    mine = dict(flatten(dict(one.conditions)))
+    flat = [dict(flatten(dict(r))) for r in rivals]
+    mine = dict(flatten(dict(one)))
     names = [n for n in dict.fromkeys(k for f in flat for k in f) if len({f.get(n) for f in flat}) > 1]
-    told = [f"{n} {brief(mine[n], 40) if n in mine else 'not told'}" for n in names]
+    told = [f"{n.removeprefix('view.')} {brief(mine[n], 40)}" if n in mine else f"{n} not told" for n in names]
     return ", ".join(told[:most]) + (f" and {len(told) - most} more" if len(told) > most else "")
 
 
@@ -254,7 +289,10 @@ def _against(other: Column, column: Column, *, most: int = 4) -> str:
     """What the conditions of another column are where they are not those of this one."""
     theirs, mine = (dict(flatten(dict(c.conditions))) for c in (other, column))
     names = [n for n in dict.fromkeys([*theirs, *mine]) if theirs.get(n) != mine.get(n)]
-    told = [f"{n} {brief(theirs.get(n, 'not told'), 40)} (here {brief(mine.get(n, 'not told'), 40)})" for n in names]
+    told = [
+        f"{n.removeprefix('view.')} {brief(theirs.get(n, 'not told'), 40)} (here {brief(mine.get(n, 'not told'), 40)})"
+        for n in names
+    ]
     return ", ".join(told[:most]) + (f" and {len(told) - most} more" if len(told) > most else "")
 
 
@@ -288,7 +326,7 @@ def _marked(column: Column, rows: Sequence[Row], cells: Mapping[tuple[str, str],
 def _above_floors(
     column: Column, rows: Sequence[Row], cells: Mapping[tuple[str, str], Cell]
 ) -> dict[tuple[str, str], Cell]:
-    """The cells of what was trained, with the floors that are as good or better; random init of its own network only."""
+    """The cells of what was trained with the floors that are as good: of random inits those of its own network."""
     sign = -1.0 if falls(column.metric) else 1.0
     floors = [(r, e.value) for r in rows if r.kind in {"random", "naive"} and (e := cells[r.name, column.key].estimate)]
     marked = {}
