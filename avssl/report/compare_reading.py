@@ -152,13 +152,14 @@ def read_pairs(path: Path) -> list[Pair]:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
+        items = int(found["items"])
         return [
             Pair(
                 a=Path(str(p["a"])).name,
                 b=Path(str(p["b"])).name,
                 cka=_number(p.get("cka")),
                 rsa=_number(p.get("rsa")),
-                items=int(found["items"]),
+                items=items,
             )
             for p in found["pairs"]
         ]
