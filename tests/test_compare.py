@@ -152,6 +152,26 @@ def test_without_intervals_over_items_only_the_seeds_speak() -> None:
     assert told.how == "seeds (Student's t)"
 
 
+def test_draws_within_a_seed_widen_the_interval(tmp_path: Path) -> None:
+    draws = [score("pretrained", v, seed=i) for i, v in enumerate((0.5, 0.6, 0.7))]
+    half = 4.302652729911275 * 0.1 / math.sqrt(3)
+    one = only(compare([run(tmp_path, "a", draws)]), "pace").estimate
+    assert one is not None
+    assert (one.n, one.value, one.sd) == (1, pytest.approx(0.6), None)
+    assert one.low == pytest.approx(0.6 - math.hypot(half, 0.05))
+    two = only(compare([tmp_path / "a", run(tmp_path, "b", draws, seed=1)]), "pace").estimate
+    assert two is not None
+    assert (two.n, two.low) == (2, pytest.approx(0.6 - math.hypot(half, 0.05)))  # seeds of the same draws add none
+
+
+def test_naive_features_have_no_seeds(tmp_path: Path) -> None:
+    folders = [run(tmp_path, f"r{i}", [score("pretrained", 0.5), score("mean colour", v, seed=i)], seed=i) for i, v in
+               enumerate((0.3, 0.4))]  # fmt: skip
+    told = only(compare(folders), "mean colour").estimate
+    assert told is not None
+    assert (told.n, told.value, told.low) == (1, pytest.approx(0.35), pytest.approx(0.30))
+
+
 def test_the_gain_over_random_init_is_taken_seed_by_seed(tmp_path: Path) -> None:
     folders = seeds(tmp_path, "pace", [0.5, 0.6, 0.7], [0.1, 0.2, 0.3])  # a constant gain: no spread over seeds
     gain = only(compare(folders), "pace").gain

@@ -25,7 +25,7 @@ from avssl.report.compare_words import (
     heading,
     words,
 )
-from avssl.report.words import brief, flatten, number, share
+from avssl.report.words import brief, flatten, is_share, number
 
 __all__ = ["write_comparison"]
 
@@ -182,7 +182,7 @@ def _chart(comparison: Comparison, column: Column, rows: Sequence[Row]) -> dict[
     found = [(r, e, comparison.cell(r, column)) for r in rows if (e := comparison.cell(r, column).estimate)]
     ends = [x for _, e, _ in found for x in (e.value, e.low, e.high) if x is not None and math.isfinite(x)]
     ends += [column.chance] if column.chance is not None else []
-    unit = all(0 <= e.value <= 1 for _, e, _ in found)
+    unit = is_share(column.metric) and all(0 <= e.value <= 1 for _, e, _ in found)
     left, right = (0.0, 1.0) if unit else (min([0.0, *ends]), max(ends))
 
     def place(x: float) -> float:
@@ -204,7 +204,7 @@ def _chart(comparison: Comparison, column: Column, rows: Sequence[Row]) -> dict[
         "title": heading(column),
         "chance": None if column.chance is None else place(column.chance),
         "chance_text": chance(column),
-        "left": share(left, column.metric),
-        "right": share(right, column.metric),
+        "left": f"{100 * left:.0f} %" if unit else number(left),
+        "right": f"{100 * right:.0f} %" if unit else number(right),
         "dots": dots,
     }

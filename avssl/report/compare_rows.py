@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from avssl.report.compare_reading import Compared, Measured
-from avssl.report.compare_statistics import Sample
+from avssl.report.compare_statistics import Sample, half_of_mean
 from avssl.report.words import brief, flatten
 
 __all__ = ["Kind", "Row", "at_equal_schedule", "base_name", "grouped", "merged", "rows_of", "short_data"]
@@ -82,8 +82,11 @@ def rows_of(runs: Sequence[Compared]) -> list[Row]:
     return sorted(rows, key=lambda r: order.index(r.kind))
 
 
-def merged(samples: Sequence[Sample]) -> Sample:
-    """Several scores of one seed as one: the mean value, and the mean distances to the ends of the intervals."""
+def merged(samples: Sequence[Sample], *, spread: bool = True) -> Sample:
+    """Several scores of one seed as one: the mean value, and the mean distances to the ends of the intervals.
+
+    With `spread`, what differs between scores of several draws makes a further interval.
+    """
     if len(samples) == 1:
         return samples[0]
     below, above = [s.below for s in samples], [s.above for s in samples]
@@ -91,10 +94,12 @@ def merged(samples: Sequence[Sample]) -> Sample:
     first, together = answered[0], None
     if first is not None and all(a is not None and a.test == first.test for a in answered):
         together = replace(first, right=np.mean([a.right for a in answered if a is not None], axis=0))
+    draws = np.array([np.mean([s.value for s in samples if s.seed == d]) for d in {s.seed: 0 for s in samples}])
     return Sample(
         value=float(np.mean([s.value for s in samples])),
         below=None if None in below else float(np.mean([b for b in below if b is not None])),
         above=None if None in above else float(np.mean([a for a in above if a is not None])),
+        drawn=half_of_mean(draws) if spread and len(draws) > 1 else None,
         seed=samples[0].seed,
         how=" / ".join(dict.fromkeys(s.how for s in samples if s.how)) + f" (mean of {len(samples)})",
         answered=together,
@@ -217,8 +222,9 @@ def _floor(kind: Kind, name: str, cells: Mapping[str, Mapping[str, tuple[Compare
             runs[folder] = run
             told = sorted((s.seed if kind == "random" else "", s.sample.value) for s in scores)
             different.setdefault(tuple(told), scores)
-        found = tuple(merged([s.sample for s in scores]) for scores in different.values())
-        samples[key] = found if kind == "random" else (merged(found),)
+        spread = kind == "random"
+        found = tuple(merged([s.sample for s in scores], spread=spread) for scores in different.values())
+        samples[key] = found if kind == "random" else (merged(found, spread=False),)
         measured[key] = tuple(s for scores in different.values() for s in scores)
     seeds = dict.fromkeys(s.seed for scores in measured.values() for s in scores)
     return Row(

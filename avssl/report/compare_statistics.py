@@ -11,7 +11,7 @@ import numpy as np
 
 from avssl.report.reading import Array
 
-__all__ = ["Answered", "Estimate", "Sample", "correlation", "difference", "estimate", "paired"]
+__all__ = ["Answered", "Estimate", "Sample", "correlation", "difference", "estimate", "half_of_mean", "paired"]
 
 RESAMPLES = 2000
 
@@ -27,11 +27,15 @@ class Answered:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """The score of one seed: its value, and the distances from it to the ends of its interval over the test items."""
+    """The score of one seed: its value, and the distances from it to the ends of its interval over the test items.
+
+    `drawn` is half of the interval (Student's t) over what was drawn within the seed: parts of the labels, probe seeds.
+    """
 
     value: float
     below: float | None = None
     above: float | None = None
+    drawn: float | None = None
     seed: str = ""
     how: str = ""
     answered: Answered | None = None
@@ -62,13 +66,13 @@ def estimate(samples: Sequence[Sample]) -> Estimate:
     """The mean over seeds; its interval joins Student's t over the seeds and the mean interval over the test items.
 
     The seeds share their test items, so that what the choice of these adds does not shrink with more seeds: the two are
-    taken for independent and added as squares. One seed keeps its own interval.
+    taken for independent and added as squares, and so is what was drawn within each seed, the same for all. One seed
+    keeps its own interval.
     """
     values = np.array([s.value for s in samples])
     below, above, how = _over_items(samples)
-    if len(samples) == 1:
-        return _joined(values, None, below, above, samples[0].how or how)
-    return _joined(values, _t_half(float(values.std(ddof=1)), len(values)), below, above, how)
+    half = half_of_mean(values) if len(samples) > 1 else None
+    return _joined(values, half, below, above, how, drawn=_over_draws(samples))
 
 
 def difference(
@@ -88,12 +92,12 @@ def difference(
     x, y = np.array([s.value for s in a]), np.array([s.value for s in b])
     if pairs:
         values = x - y
-        half = _t_half(float(values.std(ddof=1)), len(values)) if len(values) > 1 else None
+        half = half_of_mean(values) if len(values) > 1 else None
     else:
         values, half = np.array([x.mean() - y.mean()]), _welch_half(x, y)
     below, above = _together(a, b, resamples) if paired(a, b) else _apart(a, b)
     how = "the same test items" if paired(a, b) else "test items as if unpaired"
-    found = _joined(values, half, below, above, how)
+    found = _joined(values, half, below, above, how, drawn=_hypot(_over_draws(a), _over_draws(b)))
     return found if pairs else Estimate(**{**found.__dict__, "n": min(len(a), len(b)), "sd": None})
 
 
@@ -134,15 +138,18 @@ def _ranks(values: Array) -> Array:
     return mean
 
 
-def _joined(values: Array, half: float | None, below: float | None, above: float | None, how: str) -> Estimate:
+def _joined(
+    values: Array, half: float | None, below: float | None, above: float | None, how: str, *, drawn: float | None
+) -> Estimate:
     mean, n = float(values.mean()), len(values)
-    told = [*(["seeds (Student's t)"] if half is not None else []), *([how] if below is not None else [])]
-    known = half is not None or (below is not None and above is not None)
+    told = ["seeds (Student's t)"] * (half is not None) + ["draws (Student's t)"] * (drawn is not None)
+    told += [how] if below is not None else []
+    known = half is not None or drawn is not None or (below is not None and above is not None)
     return Estimate(
         value=mean,
         sd=float(values.std(ddof=1)) if n > 1 else None,
-        low=mean - math.hypot(half or 0.0, below or 0.0) if known else None,
-        high=mean + math.hypot(half or 0.0, above or 0.0) if known else None,
+        low=mean - math.hypot(half or 0.0, drawn or 0.0, below or 0.0) if known else None,
+        high=mean + math.hypot(half or 0.0, drawn or 0.0, above or 0.0) if known else None,
         n=n,
         how=" and ".join(told) or "no interval",
         seeds=half is not None,
@@ -167,10 +174,21 @@ def _apart(a: Sequence[Sample], b: Sequence[Sample]) -> tuple[float | None, floa
     return below, above
 
 
-def _t_half(sd: float, n: int) -> float:
+def half_of_mean(values: Array) -> float:
+    """Half of Student's 95 % interval of the mean of values (n,), n ≥ 2."""
     from scipy.stats import t
 
-    return float(t.ppf(0.975, n - 1)) * sd / math.sqrt(n)
+    return float(t.ppf(0.975, len(values) - 1)) * float(values.std(ddof=1)) / math.sqrt(len(values))
+
+
+def _over_draws(samples: Sequence[Sample]) -> float | None:
+    """The mean of what was drawn within each seed: seeds share their draws, so that more of them add none."""
+    drawn = [s.drawn for s in samples if s.drawn is not None]
+    return float(np.mean(drawn)) if drawn else None
+
+
+def _hypot(a: float | None, b: float | None) -> float | None:
+    return None if a is None and b is None else math.hypot(a or 0.0, b or 0.0)
 
 
 def _welch_half(x: Array, y: Array) -> float | None:

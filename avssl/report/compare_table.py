@@ -108,7 +108,9 @@ class Comparison:
             Section(
                 title=_titled(c[0])[1],
                 data=c[0].data,
-                differs=_what_differs(_cut(c[0].conditions), alike[_titled(c[0])]),
+                differs=_what_differs(_cut(c[0].conditions), alike[_titled(c[0])])
+                if _cut(c[0].conditions)
+                else "cut as the protocol says",
                 columns=tuple(c),
             )
             for c in found.values()

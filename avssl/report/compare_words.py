@@ -33,9 +33,10 @@ __all__ = [
 
 LEGEND = (
     "Mean ± standard deviation (n - 1) over seeds. [95 % interval]: of one seed a bootstrap over test items, or over "
-    "their groups; of several, Student's t over the seeds and the mean of those intervals together. Δ: difference to "
-    "random init of the same network. ★ best method of the column; ≈ not told apart from it (the interval of the "
-    "difference holds 0; not corrected for the number of methods); ! not above random init, a naive feature or chance."
+    "their groups; of several, Student's t over the seeds and the mean of those intervals together; where labels or "
+    "probes were drawn several times, Student's t over these as well. Δ: difference to random init of the same "
+    "network. ★ best method of the column; ≈ not told apart from it (the interval of the difference holds 0; not "
+    "corrected for the number of methods); ! not above random init, a naive feature or chance."
 )
 
 
