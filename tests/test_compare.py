@@ -241,6 +241,37 @@ def test_answers_are_read_and_make_pairs(tmp_path: Path) -> None:
     assert "answers of pretrained" in " ".join(found.problems)
 
 
+def test_scores_keep_which_test_items_were_right(tmp_path: Path) -> None:
+    from avssl.evaluation.answers import Answers, to_scores
+
+    truth, groups = np.arange(200) % 4, [f"g{i // 10}" for i in range(200)]
+    folders = []
+    for name, wrong in (("a", 0), ("b", 30)):
+        right = (np.arange(200) >= wrong).astype(float)
+        answers = Answers(
+            predictions=truth, correct={"top-1": right, "rank": right * 0.5}, chance={"top-1": 0.25, "rank": 0.0}
+        )
+        scores = to_scores(
+            answers, encoder="pretrained", protocol="kNN", label="x", n_train=9, truth=truth, groups=groups
+        )
+        assert [set(s.found) >= {"answers"} for s in scores] == [True, False]
+        folders.append(run(tmp_path, name, [s.to_json() for s in scores], recipe=f"{name}.py"))
+    found = compare(folders)
+    (column, _) = found.columns
+    a, b = (next(r for r in found.rows if r.name == n).samples[column.key][0].answered for n in ("a", "b"))
+    assert a is not None
+    assert b is not None
+    assert a.right.mean() == 1
+    assert b.right.sum() == 170
+    assert b.groups is not None
+    assert len(set(b.groups.tolist())) == 20
+    gap = cell(found, "b", column).gap
+    assert gap is not None
+    assert (gap.how, gap.value) == ("the same test items", pytest.approx(-0.15))
+    half = 1.96 * np.std([-1.0] * 3 + [0.0] * 17) / math.sqrt(20)  # groups, not items, are what is drawn
+    assert gap.low == pytest.approx(-0.15 - half, abs=0.04)
+
+
 def test_the_best_is_marked_and_what_cannot_be_told_from_it(tmp_path: Path) -> None:
     folders = seeds(tmp_path, "high", [0.80, 0.81, 0.82]) + seeds(tmp_path, "near", [0.78, 0.80, 0.81])
     folders += seeds(tmp_path, "low", [0.30, 0.31, 0.32])

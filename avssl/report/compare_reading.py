@@ -225,12 +225,12 @@ def _with_parts(score: Measured) -> Measured:
 
 
 def _answered(told: object, n: int | None, name: str, problems: list[str]) -> Answered | None:
-    """Which test items were right: `{"right": hexadecimal of packed bits, "groups": numbers or null, "test": mark}`."""
+    """Which test items were right: `{"right": packed bits, in hex, "groups": "0 0 1 …" or null, "test": mark}`."""
     if not isinstance(told, Mapping) or n is None:
         return None
     try:
         bits = np.unpackbits(np.frombuffer(bytes.fromhex(str(told["right"])), dtype=np.uint8))
-        groups = None if told.get("groups") is None else np.asarray(told["groups"], dtype=np.int64)
+        groups = None if told.get("groups") is None else np.array(str(told["groups"]).split(), dtype=np.int64)
         if len(bits) < n or (groups is not None and groups.shape != (n,)):
             raise ValueError(f"answers for {len(bits)} items, of {n}")
         return Answered(right=bits[:n].astype(np.float64), groups=groups, test=str(told["test"]))
