@@ -326,6 +326,15 @@ def test_random_init_of_other_runs_stands_in_and_is_said(tmp_path: Path) -> None
     assert found.note == "random init is that of other runs"
 
 
+def test_random_init_of_another_network_is_no_floor(tmp_path: Path) -> None:
+    other = seeds(tmp_path, "b", [0.6], [0.7], encoder="VideoNet.tiny")
+    found = compare([*seeds(tmp_path, "a", [0.5], encoder="VideoNet.tiny_fc"), *other])
+    assert only(found, "a").gain is None
+    assert only(found, "a").note == "no random init beside it"
+    assert only(found, "a").below == ()
+    assert only(found, "b").below == ("random init, VideoNet.tiny",)
+
+
 # Guards
 
 
@@ -373,6 +382,10 @@ def test_folders_inside_a_run_are_read(tmp_path: Path) -> None:
     found = compare([folder])
     assert [c.data for c in found.columns] == ["d/a.csv", "d/esc.csv"]
     assert names(found, "method") == ["pace"]
+    run(tmp_path, "a/again", [score("pretrained", 0.9)])
+    found = compare([folder])
+    assert len(found.columns) == 2
+    assert "1 scores that stand elsewhere" in " ".join(found.problems)
 
 
 def test_a_run_without_scores_is_named_with_the_command(tmp_path: Path) -> None:
@@ -436,6 +449,19 @@ def test_a_curve_over_the_share_of_labels(tmp_path: Path) -> None:
     assert curve.log
     assert list(curve.lines) == ["pace", "supervised", "random init, VideoNet.tiny"]
     assert [(x, pytest.approx(y)) for x, y, *_ in curve.lines["pace"]] == [(1, 0.01), (10, 0.1), (100, 1.0)]
+
+
+def test_the_share_of_labels_is_told_by_settings_or_name(tmp_path: Path) -> None:
+    scores = [
+        score("pretrained", 0.5, protocol="fine-tune vcop, 0.1 of the labels, head", settings={"share of labels": 0.1}),
+        score("pretrained", 0.7, protocol="fine-tune vcop, head", settings={"share of labels": 1.0}),
+        score("pretrained", 0.3, protocol="linear probe, 0.5 % of labels on sound"),
+        score("pretrained", 0.4, protocol="linear probe, 20 % of labels on sound"),
+        score("pretrained", 0.4, protocol="kNN on sound"),
+    ]
+    found = compare([run(tmp_path, "a", scores)])
+    assert [c.share for c in found.columns] == [0.1, 1.0, 0.005, 0.2, None]
+    assert [[x for x, *_ in c.lines["pace"]] for c in label_curves(found)] == [[10, 100], [0.5, 20]]
 
 
 def test_a_curve_over_epochs(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,12 +16,14 @@ import numpy as np
 from avssl.report.compare_statistics import Answered, Sample
 from avssl.report.reading import Record, RunFiles, read_run
 
-__all__ = ["ON_SOUND", "Compared", "Measured", "Pair", "read_compared", "read_pairs"]
+__all__ = ["ON_SOUND", "SHARE", "Compared", "Measured", "Pair", "read_compared", "read_pairs"]
 
 ON_SOUND = " on sound"
 """Ends the names of protocols that were given sound."""
 COUNTED = {"too short", "damaged", "recogniser"}
 """Settings that are facts of the files: what they change shows in the numbers of items."""
+SHARE = re.compile(r", (\d[\d.e-]*) (% of labels|of the labels)")
+"""Where the name of a protocol tells the share of the labels."""
 HEARD = {"sound", "sample_rate"}
 """What of a view counts for protocols on sound; the rest counts for the others."""
 
@@ -59,14 +62,8 @@ class Measured:
         told = self.conditions.get("share of labels")
         if isinstance(told, int | float):
             return float(told)
-        head, _, tail = self.protocol.removesuffix(ON_SOUND).rpartition(", ")
-        words = tail.split()
-        if head and len(words) == 4 and words[1:] == ["%", "of", "labels"]:
-            try:
-                return float(words[0]) / 100
-            except ValueError:
-                return None
-        return None
+        found = SHARE.search(self.protocol)
+        return float(found[1]) / (100 if found[2] == "% of labels" else 1) if found else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,23 +108,26 @@ def read_compared(folder: Path) -> Compared:
     """
     files = read_run(folder, pictures=False)
     problems = list(files.problems)
-    parts = [files.scores]
+    parts = [(".", files.scores)]
     for path in sorted(folder.glob("*/scores.json")):
         inner = read_run(path.parent, pictures=False)
-        parts.append(inner.scores)
+        parts.append((path.parent.name, inner.scores))
         problems += [f"{path.parent.name}: {p}" for p in inner.problems]
     scores: list[Measured] = []
-    seen: set[tuple[str, str, str]] = set()
-    for part in parts:
+    seen: dict[tuple[str, str, str], str] = {}
+    for place, part in parts:
         data = str(part.get("data") or "data not told")
+        again = 0
         for score in (_measured(s, data, problems) for s in part.get("scores", [])):
             if score is None:
                 continue
-            key = score.encoder, score.key, score.seed
-            twice = key in seen and len(parts) > 1 and part is not parts[0]
-            if not twice:
+            # several scores of one encoder and seed in one file are of several random inits, in two files one twice
+            if seen.setdefault((score.encoder, score.key, score.seed), place) == place:
                 scores.append(score)
-            seen.add(key)
+            else:
+                again += 1
+        if again:
+            problems.append(f"{place}/scores.json: {again} scores that stand elsewhere in the folder are left out")
     about = files.config.get("run")
     about = about if isinstance(about, Mapping) else {}
     return Compared(
@@ -136,7 +136,7 @@ def read_compared(folder: Path) -> Compared:
         config={k: v for k, v in files.config.items() if k not in {"run", "view"}},
         seed=_seed(files.config),
         scores=tuple(scores),
-        commands=tuple(dict.fromkeys(str(p["command"]) for p in parts if p.get("command"))),
+        commands=tuple(dict.fromkeys(str(p["command"]) for _, p in parts if p.get("command"))),
         curves=_curves(files),
         parameters=_parameters(folder, problems),
         command="" if scores else _command(folder, str(about.get("command") or "")),

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from avssl.report.compare_reading import Compared, Measured
+from avssl.report.compare_reading import SHARE, Compared, Measured
 from avssl.report.compare_statistics import Sample, half_of_mean
 from avssl.report.words import brief, flatten
 
@@ -24,6 +24,7 @@ BESIDE = {"train.seed", "train.out", "train.resume", "train.device", "train.logg
 OFF = {"false", "null", "none", "", "[]", "{}"}
 """What a setting says that is not used: a version that did not know the setting meant the same."""
 MOST_TOLD = 4
+PLUS = " + "
 SCHEDULE = ("train.epochs", "train.batch_size")
 
 
@@ -45,6 +46,10 @@ class Row:
     parameters: str = ""
     seeds: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def has_network_of(self, floor: Row) -> bool:
+        """Whether a row of random init is of a network of this one."""
+        return floor.encoder in self.encoder.split(PLUS)
 
 
 def grouped(runs: Sequence[Compared]) -> dict[str, list[Compared]]:
@@ -114,8 +119,7 @@ def short_data(data: str) -> str:
 
 def base_name(protocol: str) -> str:
     """The protocol without the share of the labels that its name tells."""
-    head, _, tail = protocol.rpartition(", ")
-    return head if head and tail.split(" ", 1)[-1] in {"% of labels", "of the labels"} else protocol
+    return SHARE.sub("", protocol)
 
 
 def at_equal_schedule(rows: Sequence[Row]) -> list[str]:
@@ -248,9 +252,9 @@ def _encoder(run: Compared, *, sound: bool | None = None) -> str:
     """The network of a run: of sound, of video, or (None) all of them."""
     told = {k: brief(v) for k, v in run.config.items() if k in {"encoder", "sound_encoder"}}
     if not told:
-        return "encoder not told"
+        return f"the network of {run.name}"
     if sound is None:
-        return " + ".join(told.values())
+        return PLUS.join(told.values())
     return told.get("sound_encoder" if sound else "encoder") or next(iter(told.values()))
 
 

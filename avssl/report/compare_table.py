@@ -258,7 +258,7 @@ def _gain(row: Row, column: Column, samples: Sequence[Sample], rows: Sequence[Ro
     if own := row.floors.get(column.key):
         return difference(samples, own, pairs=True), ""
     for other in rows:
-        if other.kind == "random" and column.key in other.samples and other.encoder in row.encoder:
+        if other.kind == "random" and column.key in other.samples and row.has_network_of(other):
             return difference(samples, other.samples[column.key]), "random init is that of other runs"
     return None, "no random init beside it"
 
@@ -283,8 +283,11 @@ def _reason(row: Row, column: Column, columns: Sequence[Column]) -> str:
     if row.kind == "random":
         return "no run of this network was measured so"
     data = shlex.quote(str(column.conditions["data"]))
-    tool = "finetune" if column.protocol.startswith("fine-tune") else "evaluate"
-    return f"not measured; make it by: python tools/{tool}.py {folders} --data {data} --label {column.label}"
+    how = f"--data {data} --label {shlex.quote(column.label)}"
+    if "protocol" in column.conditions:  # those that train on clips take one run at a time
+        first = shlex.quote(str(row.runs[0].folder))
+        return f"not measured; make it, for each run, by: python tools/finetune.py {first} {how}"
+    return f"not measured; make it by: python tools/evaluate.py {folders} {how}"
 
 
 def _against(other: Column, column: Column, *, most: int = 4) -> str:
@@ -338,7 +341,7 @@ def _above_floors(
             continue
         value = sign * cell.estimate.value
         below = [
-            r.name for r, floor in floors if sign * floor >= value and (r.kind == "naive" or r.encoder in row.encoder)
+            r.name for r, floor in floors if sign * floor >= value and (r.kind == "naive" or row.has_network_of(r))
         ]
         if column.chance is not None and sign * column.chance >= value:
             below.append("chance")
