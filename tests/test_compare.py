@@ -110,6 +110,22 @@ def test_other_configurations_are_other_methods_and_say_in_what(tmp_path: Path) 
     assert [len(r.runs) for r in found.rows] == [2, 1]
 
 
+def test_methods_on_other_data_are_named_by_the_data(tmp_path: Path) -> None:
+    toybox = {"root": None, "toybox": {"motions": ["grow"], "drifting": True}}
+    folders = [
+        run(tmp_path, "a", [score("pretrained", 0.5)], data="/d/a.csv"),
+        run(tmp_path, "b", [score("pretrained", 0.5)], data="/d/a.csv", train={"epochs": 20}),
+        run(tmp_path, "t", [score("pretrained", 0.5)]),
+    ]
+    told = json.loads((folders[2] / "config.json").read_text()) | {"data": toybox}
+    (folders[2] / "config.json").write_text(json.dumps(told))
+    assert names(compare(folders), "method") == [
+        "pace on d/a.csv · epochs 10",
+        "pace on d/a.csv · epochs 20",
+        "pace on toybox",
+    ]
+
+
 def test_a_setting_that_is_off_is_one_that_an_older_version_did_not_know(tmp_path: Path) -> None:
     old = run(tmp_path, "old", [score("pretrained", 0.5)])
     new = run(tmp_path, "new", [score("pretrained", 0.6)], seed=1, train={"nesterov": False, "init": None})
@@ -315,7 +331,7 @@ def test_no_supervised_training_at_equal_schedule_is_said(tmp_path: Path) -> Non
     sup = run(tmp_path, "s", [score("pretrained", 0.9)], recipe="supervised.py")
     (note,) = compare([a, sup]).notes
     assert "at another schedule only" in note
-    assert note.endswith("tools/supervised.py --data.root /d/a.csv --train.epochs 40 --train.batch-size 32")
+    assert note.endswith("tools/supervised.py --data.root /d/a.csv --train.epochs 40 --train.batch-size 32 --frames 16")
 
 
 def test_random_init_of_other_runs_stands_in_and_is_said(tmp_path: Path) -> None:

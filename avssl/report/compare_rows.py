@@ -25,6 +25,7 @@ OFF = {"false", "null", "none", "", "[]", "{}"}
 """What a setting says that is not used: a version that did not know the setting meant the same."""
 MOST_TOLD = 4
 PLUS = " + "
+SEEN = ("frames", "step", "rate", "size")
 SCHEDULE = ("train.epochs", "train.batch_size")
 
 
@@ -58,17 +59,19 @@ def grouped(runs: Sequence[Compared]) -> dict[str, list[Compared]]:
     for run in runs:
         told = json.dumps(_settings(run), sort_keys=True) if run.config else str(run.folder.resolve())
         groups.setdefault((run.recipe, told), []).append(run)
-    by_recipe: dict[str, list[list[Compared]]] = {}
+    alike: dict[str, dict[str, list[list[Compared]]]] = {}
     for (recipe, _), members in groups.items():
-        name = recipe.removesuffix(".py") or members[0].name
-        by_recipe.setdefault(name, []).append(members)
+        of_data = alike.setdefault(recipe.removesuffix(".py") or members[0].name, {})
+        of_data.setdefault(_data(members[0]), []).append(members)
     named: dict[str, list[Compared]] = {}
-    for name, alike in by_recipe.items():
-        for members, told in zip(alike, _differences([_settings(g[0]) for g in alike]), strict=True):
-            full = f"{name} · {told}" if told else name
-            while full in named:
-                full += f" ({members[0].name})"
-            named[full] = members
+    for name, of_data in alike.items():
+        for data, several in of_data.items():
+            for members, told in zip(several, _differences([_settings(g[0]) for g in several]), strict=True):
+                full = f"{name} on {data}" if len(of_data) > 1 else name
+                full += f" · {told}" if told else ""
+                while full in named:
+                    full += f" ({members[0].name})"
+                named[full] = members
     return named
 
 
@@ -135,7 +138,7 @@ def at_equal_schedule(rows: Sequence[Row]) -> list[str]:
             told.append(f"{row.name}: supervised training of sound alone is not built; its ceiling is not known.")
             continue
         root = _root(row.runs[0])
-        words = [f"--{k.replace('_', '-')} {mine[k]}" for k in SCHEDULE if k in mine]
+        words = [f"--{k.replace('_', '-')} {mine[k]}" for k in (*SCHEDULE, *SEEN) if mine.get(k, "null") != "null"]
         data = f"--data.root {shlex.quote(root)} " if root else ""
         there = "no supervised training" if not same else "supervised training at another schedule only"
         told.append(f"{row.name}: {there} beside it; make it by: python tools/supervised.py {data}{' '.join(words)}")
@@ -148,7 +151,8 @@ def _kind(score: Measured) -> Kind:
 
 
 def _settings(run: Compared) -> dict[str, str]:
-    return {k: v for k, v in flatten(run.config) if k not in BESIDE and v not in OFF}
+    unused = "data.toybox." if _root(run) else "\0"
+    return {k: v for k, v in flatten(run.config) if k not in BESIDE and v not in OFF and not k.startswith(unused)}
 
 
 def _differences(settings: Sequence[Mapping[str, str]]) -> list[str]:

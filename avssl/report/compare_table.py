@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avssl.report.compare_reading import ON_SOUND, Compared, Measured, read_compared
-from avssl.report.compare_rows import Row, at_equal_schedule, base_name, rows_of, short_data
+from avssl.report.compare_columns import Column, against, columns_of, cut_of, titled, what_differs
+from avssl.report.compare_reading import ON_SOUND, Compared, read_compared
+from avssl.report.compare_rows import Row, at_equal_schedule, rows_of
 from avssl.report.compare_statistics import Estimate, Sample, difference, estimate, paired
 from avssl.report.scores import falls
-from avssl.report.words import brief, flatten
 
 __all__ = ["Cell", "Column", "Comparison", "Section", "compare", "pairing"]
-
-CUT = ("view", "clips")
-"""Conditions that say what of a file was looked at: columns that differ in them stand in different sections."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """Scores that were measured alike.
-
-    `differs` says in what from other columns of its name on the same data; `within` the part of it that sets it apart
-    in its section.
-    """
-
-    key: str
-    label: str
-    protocol: str
-    metric: str
-    data: str
-    differs: str
-    within: str
-    n_train: str
-    n_test: str
-    chance: float | None
-    share: float | None
-    conditions: Mapping[str, object]
-
-    @property
-    def place(self) -> str:
-        """Equal for columns that stand side by side: label, data and what was cut of the files."""
-        told = [self.data, self.label, self.protocol.endswith(ON_SOUND), *(self.conditions.get(k) for k in CUT)]
-        return json.dumps(told, sort_keys=True, default=str)
-
-    @property
-    def name(self) -> str:
-        """Protocol, metric, label and what sets it apart."""
-        return f"{self.protocol} {self.metric} of {self.label}" + (f" ({self.differs})" if self.differs else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,13 +66,13 @@ class Comparison:
             found.setdefault(c.place, []).append(c)
         alike: dict[tuple[str, str], list[Mapping[str, object]]] = {}
         for columns in found.values():
-            alike.setdefault(_titled(columns[0]), []).append(_cut(columns[0].conditions))
+            alike.setdefault(titled(columns[0]), []).append(cut_of(columns[0].conditions))
         return tuple(
             Section(
-                title=_titled(c[0])[1],
+                title=titled(c[0])[1],
                 data=c[0].data,
-                differs=_what_differs(_cut(c[0].conditions), alike[_titled(c[0])])
-                if _cut(c[0].conditions)
+                differs=what_differs(cut_of(c[0].conditions), alike[titled(c[0])])
+                if cut_of(c[0].conditions)
                 else "cut as the protocol says",
                 columns=tuple(c),
             )
@@ -145,7 +108,7 @@ def compare(folders: Sequence[Path]) -> Comparison:
     if len(without) == len(runs):
         raise ValueError("none of the runs has scores; make them by:\n" + "\n".join(f"  {c}" for _, c in without))
     rows = _distinct(rows_of(runs))
-    columns = _columns([s for r in rows for scores in r.measured.values() for s in scores])
+    columns = columns_of([s for r in rows for scores in r.measured.values() for s in scores])
     cells = {(r.name, c.key): _filled(r, c, rows, columns) for r in rows for c in columns}
     for column in columns:
         cells |= _above_floors(column, rows, cells)
@@ -171,72 +134,6 @@ def _distinct(rows: Sequence[Row]) -> list[Row]:
             name += " (another)"
         seen[name] = replace(row, name=name)
     return list(seen.values())
-
-
-def _columns(scores: Sequence[Measured]) -> list[Column]:
-    """The columns of all scores; those of one name say what differs between them."""
-    by_key: dict[str, list[Measured]] = {}
-    for s in scores:
-        by_key.setdefault(s.key, []).append(s)
-    names: dict[tuple[str, ...], list[str]] = {}
-    for key, same in by_key.items():
-        names.setdefault(_name(same[0]), []).append(key)
-    shorts: dict[str, set[str]] = {}
-    for s in scores:
-        shorts.setdefault(short_data(str(s.conditions["data"])), set()).add(str(s.conditions["data"]))
-    columns = []
-    for key, same in by_key.items():
-        first = same[0]
-        rivals = [by_key[k][0].conditions for k in names[_name(first)]]
-        side = [r for r in rivals if _cut(r) == _cut(first.conditions)]
-        data = str(first.conditions["data"])
-        chances = [s.chance for s in same if s.chance is not None]
-        columns.append(
-            Column(
-                key=key,
-                label=first.label,
-                protocol=first.protocol,
-                metric=first.metric,
-                data=data if len(shorts[short_data(data)]) > 1 else short_data(data),
-                differs=_what_differs(first.conditions, rivals),
-                within=_what_differs(first.conditions, side),
-                n_train=_range([s.n_train for s in same]),
-                n_test=_range([s.n_test for s in same]),
-                chance=sum(chances) / len(chances) if chances else None,
-                share=first.share,
-                conditions=first.conditions,
-            )
-        )
-    order = {k: n for n, k in enumerate(dict.fromkeys((c.place, base_name(c.protocol)) for c in columns))}
-    return sorted(columns, key=lambda c: (order[c.place, base_name(c.protocol)], c.share or 0))
-
-
-def _cut(conditions: Mapping[str, object]) -> dict[str, object]:
-    return {k: conditions[k] for k in CUT if k in conditions}
-
-
-def _titled(column: Column) -> tuple[str, str]:
-    """The data, and the label with " on sound" where the protocol was given sound."""
-    return column.data, column.label + ON_SOUND * column.protocol.endswith(ON_SOUND)
-
-
-def _name(score: Measured) -> tuple[str, ...]:
-    """What the heading of a column says: columns of one name say in what they differ."""
-    return score.label, score.protocol, score.metric, str(score.conditions["data"])
-
-
-def _what_differs(one: Mapping[str, object], rivals: Sequence[Mapping[str, object]], *, most: int = 4) -> str:
-    """The conditions of `one` that are not those of all rivals."""
-    flat = [dict(flatten(dict(r))) for r in rivals]
-    mine = dict(flatten(dict(one)))
-    names = [n for n in dict.fromkeys(k for f in flat for k in f) if len({f.get(n) for f in flat}) > 1]
-    told = [f"{n.removeprefix('view.')} {brief(mine[n], 40)}" if n in mine else f"{n} not told" for n in names]
-    return ", ".join(told[:most]) + (f" and {len(told) - most} more" if len(told) > most else "")
-
-
-def _range(numbers: Sequence[int | None]) -> str:
-    known = sorted({n for n in numbers if n is not None})
-    return "" if not known else f"{known[0]}" if len(known) == 1 else f"{known[0]}–{known[-1]}"
 
 
 def _filled(row: Row, column: Column, rows: Sequence[Row], columns: Sequence[Column]) -> Cell:
@@ -267,18 +164,17 @@ def _reason(row: Row, column: Column, columns: Sequence[Column]) -> str:
     """Why a cell is empty, and what would fill it."""
     if row.kind in {"method", "supervised"} and not row.samples:
         return "the runs have no scores; make them by: " + "; ".join(dict.fromkeys(r.command for r in row.runs))
-    alike = [c for c in columns if c.key in row.samples and _title(c) == _title(column) and c.data == column.data]
-    if row.kind == "random" and not any(c.protocol.endswith(ON_SOUND) == column.protocol.endswith(ON_SOUND)
-                                        for c in columns if c.key in row.samples):  # fmt: skip
+    mine = [c for c in columns if c.key in row.samples]
+    sound = column.protocol.endswith(ON_SOUND)
+    if row.kind == "random" and not any(c.protocol.endswith(ON_SOUND) == sound for c in mine):
         return "a network for other media"
-    if alike:
-        return "measured otherwise: " + "; ".join(f"{_against(c, column)}" for c in alike)
+    if alike := [c for c in mine if c.title == column.title]:
+        return "measured otherwise: " + "; ".join(against(c, column) for c in alike)
     if row.kind == "naive":
         return "not measured: this feature is not given to this protocol"
-    if column.protocol.endswith(ON_SOUND) and not any("sound" in p for r in row.runs for p in r.parameters):
-        heard = any(s.on_sound for scores in row.measured.values() for s in scores)
-        if not heard:
-            return "no scores on sound: it has no sound encoder that was measured"
+    known = any("sound" in p for r in row.runs for p in r.parameters)
+    if sound and not known and not any(s.on_sound for scores in row.measured.values() for s in scores):
+        return "no scores on sound: it has no sound encoder that was measured"
     folders = " ".join(shlex.quote(str(r.folder)) for r in row.runs)
     if row.kind == "random":
         return "no run of this network was measured so"
@@ -288,21 +184,6 @@ def _reason(row: Row, column: Column, columns: Sequence[Column]) -> str:
         first = shlex.quote(str(row.runs[0].folder))
         return f"not measured; make it, for each run, by: python tools/finetune.py {first} {how}"
     return f"not measured; make it by: python tools/evaluate.py {folders} {how}"
-
-
-def _against(other: Column, column: Column, *, most: int = 4) -> str:
-    """What the conditions of another column are where they are not those of this one."""
-    theirs, mine = (dict(flatten(dict(c.conditions))) for c in (other, column))
-    names = [n for n in dict.fromkeys([*theirs, *mine]) if theirs.get(n) != mine.get(n)]
-    told = [
-        f"{n.removeprefix('view.')} {brief(theirs.get(n, 'not told'), 40)} (here {brief(mine.get(n, 'not told'), 40)})"
-        for n in names
-    ]
-    return ", ".join(told[:most]) + (f" and {len(told) - most} more" if len(told) > most else "")
-
-
-def _title(column: Column) -> tuple[str, str, str]:
-    return column.label, column.protocol, column.metric
 
 
 def _marked(column: Column, rows: Sequence[Row], cells: Mapping[tuple[str, str], Cell]) -> dict[tuple[str, str], Cell]:
