@@ -131,7 +131,8 @@ def at_equal_schedule(rows: Sequence[Row]) -> list[str]:
     told = []
     for row in (r for r in rows if r.kind == "method" and r.runs[0].config):
         mine = dict(flatten(row.runs[0].config))
-        same = [c for c in ceilings if c.encoder == row.encoder and _source(c.runs[0]) == _source(row.runs[0])]
+        networks = row.encoder.split(PLUS)
+        same = [c for c in ceilings if c.encoder in networks and _source(c.runs[0]) == _source(row.runs[0])]
         if any(all(dict(flatten(c.runs[0].config)).get(k) == mine.get(k) for k in SCHEDULE) for c in same):
             continue
         if "VideoNet" not in row.encoder:
