@@ -667,3 +667,25 @@ def test_the_tool_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert {p.suffix for p in (tmp_path / "out").iterdir()} == {".html", ".json", ".csv", ".md", ".tex"}
     with pytest.raises(SystemExit, match="no run to compare"):
         tool["main"](tool["Choice"](runs=()))
+
+
+def test_likeness_is_taken_over_the_items_that_all_have(tmp_path: Path) -> None:
+    from avssl.evaluation import Features, linear_cka
+
+    tool = run_path(str(Path(__file__).parents[1] / "tools/alike.py"))
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(12, 4)).astype(np.float32), rng.normal(size=(12, 3)).astype(np.float32)
+    order = rng.permutation(12)
+    found = {
+        "runs/a-0": Features(values=a, index=np.arange(12)),
+        "runs/b-0": Features(values=b[order], index=order),
+        "runs/c-0": Features(values=2 * a[:10], index=np.arange(10)),
+    }
+    told = tool["likeness"](found)
+    assert told["items"] == 10
+    assert [(p["a"], p["b"]) for p in told["pairs"]] == [
+        ("runs/a-0", "runs/b-0"), ("runs/a-0", "runs/c-0"), ("runs/b-0", "runs/c-0")]  # fmt: skip
+    assert told["pairs"][0]["cka"] == pytest.approx(linear_cka(a[:10], b[:10]))
+    assert (told["pairs"][1]["cka"], told["pairs"][1]["rsa"]) == (pytest.approx(1), pytest.approx(1))
+    (tmp_path / "alike.json").write_text(json.dumps(told))
+    assert [p.a for p in read_pairs(tmp_path / "alike.json")] == ["a-0", "a-0", "b-0"]

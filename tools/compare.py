@@ -1,7 +1,7 @@
 """Compare finished runs: methods beside protocols, random init, naive features and supervised training.
 
     python tools/compare.py runs/pace-* runs/vcop-* runs/supervised-*
-    python tools/compare.py runs/* --out comparison --alike similarity.json
+    python tools/compare.py runs/* --out comparison --alike alike.json
 
 Runs of one recipe and configuration are taken for seeds of one method. The table appears in the terminal; compare.html
 and the same as .json, .csv, .md and .tex are written into the folder `out`.
@@ -29,8 +29,7 @@ class Choice:
     out: Path = Path("comparison")
     """The folder for the page and the exports; it is made."""
     alike: Path | None = None
-    """A file that tells how alike features of runs are: {"items": M, "pairs": [{"a": RUN, "b": RUN, "cka": 0.9,
-    "rsa": 0.8}]}."""
+    """A file that tools/alike.py made: how alike the features of these runs are."""
 
 
 def main(c: Choice) -> None:

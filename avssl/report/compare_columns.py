@@ -12,7 +12,7 @@ from avssl.report.words import brief, flatten
 
 __all__ = ["Column", "against", "columns_of", "cut_of", "titled", "what_differs"]
 
-CUT = ("view", "clips")
+CUT = ("view", "clips", "crops")
 """Conditions that say what of a file was looked at: columns that differ in them stand in different sections."""
 
 
