@@ -188,6 +188,14 @@ def test_naive_features_have_no_seeds(tmp_path: Path) -> None:
     assert (told.n, told.value, told.low) == (1, pytest.approx(0.35), pytest.approx(0.30))
 
 
+def test_draws_of_few_labels_count_for_naive_features_too(tmp_path: Path) -> None:
+    draws = [score("mean colour", v, seed=i) for i, v in enumerate((0.5, 0.6, 0.7))]
+    folders = [run(tmp_path, f"r{i}", [score("pretrained", 0.5), *draws], seed=i) for i in range(2)]
+    told = only(compare(folders), "mean colour").estimate
+    assert told is not None
+    assert told.low == pytest.approx(0.6 - math.hypot(4.302652729911275 * 0.1 / math.sqrt(3), 0.05))
+
+
 def test_the_gain_over_random_init_is_taken_seed_by_seed(tmp_path: Path) -> None:
     folders = seeds(tmp_path, "pace", [0.5, 0.6, 0.7], [0.1, 0.2, 0.3])  # a constant gain: no spread over seeds
     gain = only(compare(folders), "pace").gain
@@ -648,6 +656,7 @@ def test_the_terminal_shows_the_same_table(odd: tuple[Comparison, Path]) -> None
     assert "Δ +30.0" in text
     assert "[45.0, 55.0]" in text
     assert "chance" in text
+    assert len(tables(odd[0], width=60)) > len(tables(odd[0], width=160))
 
 
 def test_a_file_of_likeness_that_is_none_is_told(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def main(c: Choice) -> None:
     except (NotADirectoryError, ValueError) as error:
         sys.exit(str(error))
     console = Console()
-    for table in tables(comparison):
+    for table in tables(comparison, width=console.width):
         console.print(table)
         console.print()
 

@@ -103,11 +103,12 @@ def merged(samples: Sequence[Sample], *, spread: bool = True) -> Sample:
     if first is not None and all(a is not None and a.test == first.test for a in answered):
         together = replace(first, right=np.mean([a.right for a in answered if a is not None], axis=0))
     draws = np.array([np.mean([s.value for s in samples if s.seed == d]) for d in {s.seed: 0 for s in samples}])
+    known = [s.drawn for s in samples if s.drawn is not None]
     return Sample(
         value=float(np.mean([s.value for s in samples])),
         below=None if None in below else float(np.mean([b for b in below if b is not None])),
         above=None if None in above else float(np.mean([a for a in above if a is not None])),
-        drawn=half_of_mean(draws) if spread and len(draws) > 1 else None,
+        drawn=half_of_mean(draws) if spread and len(draws) > 1 else float(np.mean(known)) if known else None,
         seed=samples[0].seed,
         how=" / ".join(dict.fromkeys(s.how for s in samples if s.how)) + f" (mean of {len(samples)})",
         answered=together,
@@ -231,8 +232,7 @@ def _floor(kind: Kind, name: str, cells: Mapping[str, Mapping[str, tuple[Compare
             runs[folder] = run
             told = sorted((s.seed if kind == "random" else "", s.sample.value) for s in scores)
             different.setdefault(tuple(told), scores)
-        spread = kind == "random"
-        found = tuple(merged([s.sample for s in scores], spread=spread) for scores in different.values())
+        found = tuple(merged([s.sample for s in scores]) for scores in different.values())
         samples[key] = found if kind == "random" else (merged(found, spread=False),)
         measured[key] = tuple(s for scores in different.values() for s in scores)
     seeds = dict.fromkeys(s.seed for scores in measured.values() for s in scores)

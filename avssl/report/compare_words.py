@@ -84,47 +84,46 @@ def heading(column: Column) -> str:
     return f"{column.protocol} {column.metric}" + (f" ({column.within})" if column.within else "")
 
 
-def tables(comparison: Comparison) -> list[Table]:
-    """A table for the terminal for each section."""
+def tables(comparison: Comparison, *, width: int = 120) -> list[Table]:
+    """Tables for a terminal of `width` characters: one for each section, or several where its columns are many."""
+    room = max(1, (width - 24) // 18)
+    return [
+        _table(comparison, section, section.columns[start : start + room])
+        for section in comparison.sections
+        for start in range(0, len(section.columns), room)
+    ]
+
+
+def _table(comparison: Comparison, section: Section, columns: Sequence[Column]) -> Table:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    found = []
-    for section in comparison.sections:
-        table = Table(
-            title=escape(title(section)),
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            pad_edge=False,
-            show_edge=False,
-        )
-        table.add_column("method", overflow="fold")
-        table.add_column("n")
-        for column in section.columns:
-            told = f"\n{column.within}" if column.within else ""
-            head = escape(f"{column.protocol}\n{column.metric}{told}")
-            table.add_column(head, justify="right", overflow="fold")
-        kind = ""
-        for row in comparison.shown(section):
-            if kind and (kind == "method") != (row.kind == "method"):
-                table.add_section()
-            kind = row.kind
-            cells = []
-            for column in section.columns:
-                w = words(comparison.cell(row, column), column)
-                below = [w.interval, f"Δ {w.gain}" if w.gain else ""]
-                cells.append(
-                    escape(f"{w.value} {w.marks}".strip()) + "".join(f"\n[dim]{escape(b)}[/dim]" for b in below if b)
-                )
-            table.add_row(escape(row.name), f"{len(row.seeds) or ''}", *cells)
-        table.add_section()
-        table.add_row("[dim]chance[/dim]", "", *(f"[dim]{chance(c)}[/dim]" for c in section.columns))
-        table.add_row(
-            "[dim]train / test items[/dim]", "", *(f"[dim]{c.n_train} / {c.n_test}[/dim]" for c in section.columns)
-        )
-        found.append(table)
-    return found
+    table = Table(
+        title=escape(title(section)), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False
+    )
+    table.add_column("method", overflow="fold")
+    table.add_column("n")
+    for column in columns:
+        told = f"\n{column.within}" if column.within else ""
+        head = escape(f"{column.protocol}\n{column.metric}{told}")
+        table.add_column(head, justify="right", overflow="fold")
+    kind = ""
+    for row in comparison.shown(section):
+        if kind and (kind == "method") != (row.kind == "method"):
+            table.add_section()
+        kind = row.kind
+        cells = []
+        for column in columns:
+            w = words(comparison.cell(row, column), column)
+            below = [w.interval, f"Δ {w.gain}" if w.gain else ""]
+            small = "".join(f"\n[dim]{escape(b)}[/dim]" for b in below if b)
+            cells.append(escape(f"{w.value} {w.marks}".strip()) + small)
+        table.add_row(escape(row.name), f"{len(row.seeds) or ''}", *cells)
+    table.add_section()
+    table.add_row("[dim]chance[/dim]", "", *(f"[dim]{chance(c)}[/dim]" for c in columns))
+    table.add_row("[dim]train / test items[/dim]", "", *(f"[dim]{c.n_train} / {c.n_test}[/dim]" for c in columns))
+    return table
 
 
 def chance(column: Column) -> str:
