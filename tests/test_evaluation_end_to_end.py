@@ -215,7 +215,7 @@ def test_folds_test_every_item_once(everything: Catalogue, encoder: Encoder) -> 
     knn, retrieved = (next(s for s in findings.scores if s.protocol == p) for p in ("kNN", "retrieval"))
     assert knn.n_test == 30
     assert knn.n_train == 20
-    assert set(knn.found) == {"fold 0", "fold 1", "fold 2", "mean class accuracy"}
+    assert set(knn.found) == {"fold 0", "fold 1", "fold 2", "mean class accuracy", "answers"}
     assert knn.value == pytest.approx(np.mean([knn.found[f"fold {n}"]["top-1"] for n in range(3)]))
     assert knn.value == retrieved.value  # the nearest one decides both
 

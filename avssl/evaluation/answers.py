@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from avssl.evaluation.kept import kept
 from avssl.evaluation.scores import Score, bootstrap
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def to_scores(
                 chance=answers.chance[metric],
                 seed=seed,
                 settings={**answers.settings, **(settings or {})},
-                found={**answers.found, **more},
+                found={**answers.found, **more, **kept(correct, truth=truth, groups=groups)},
             )
         )
     return scores

@@ -142,6 +142,7 @@ def evaluate(
         mark = "" if key == modality else f" {key}"
         counts = {"too short": len(clips.unfit), "damaged": len(skipped)}
         about = {"modality": modality, "clips": choice.clips, "crops": choice.crops, "view": asdict(view), **counts}
+        about |= {"split": choice.split.to_json()}
         for label in labels:
             for (name, seed), compared in found.items():
                 for outcome in answers_of(label, compared, choice, (seed,) if name == RANDOM else choice.probe_seeds):

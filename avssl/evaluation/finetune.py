@@ -133,6 +133,7 @@ def _scores(
         "protocol": asdict(protocol),
         "shortened": dict(choice.shortened),
         "share of labels": share,
+        "split": choice.split.to_json(),
         "random init": "trained equally, which is supervised training at equal schedule",
         "modality": "video",
     }

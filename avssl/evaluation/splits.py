@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,10 @@ class Split:
     files and the items' own groups never may."""
     share_groups: bool = False
     """Allow training and test to share groups or files (a leak, unless you know better)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The choice as plain JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import numpy as np
 from avssl.report.reading import Array
 from avssl.report.words import number
 
-__all__ = ["GRID", "INK", "MUTED", "SERIES", "Line", "chart"]
+__all__ = ["GRID", "INK", "MUTED", "SERIES", "Line", "as_svg", "chart"]
 
 # The light theme. In the SVG each becomes a CSS variable; on a PNG they are what they are.
 INK, MUTED, GRID, PAPER = "#1d2129", "#667080", "#e3e6eb", "#fdfdfc"
@@ -68,7 +68,7 @@ def chart(
     if low is not None or high is not None:
         axes.set_ylim(low, high)
     _ticks(axes, percent=percent)
-    return _svg(figure, key)
+    return as_svg(figure, key)
 
 
 def _draw(axes: Any, line: Line) -> None:
@@ -120,7 +120,8 @@ def _running_mean(y: Array, width: int) -> Array:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _svg(figure: Any, key: str) -> str:
+def as_svg(figure: Any, key: str) -> str:
+    """A matplotlib figure as an `<svg>` element in the colours of the page; `key` keeps its inner names apart."""
     import matplotlib
 
     buffer = io.StringIO()

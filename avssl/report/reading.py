@@ -109,8 +109,8 @@ class RunFiles:
     problems: tuple[str, ...] = ()
 
 
-def read_run(folder: Path) -> RunFiles:
-    """Read what a run folder holds.
+def read_run(folder: Path, *, pictures: bool = True) -> RunFiles:
+    """Read what a run folder holds, without `pictures` neither draws nor neighbours.
 
     Raises:
         NotADirectoryError: there is no such folder.
@@ -124,10 +124,10 @@ def read_run(folder: Path) -> RunFiles:
         folder=folder,
         config=config,
         metrics=_metrics(folder / "metrics.jsonl", problems),
-        draws=read_draws(folder, problems),
+        draws=read_draws(folder, problems) if pictures else (),
         scores=_checked_scores(scores, problems),
         confusion=_confusion(folder / "confusion.json", problems),
-        neighbours=_neighbours(folder, problems),
+        neighbours=_neighbours(folder, problems) if pictures else None,
         problems=tuple(problems),
     )
 

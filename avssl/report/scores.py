@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from avssl.report.reading import Record
 from avssl.report.words import brief, is_share, number, share
 
-__all__ = ["Row", "Table", "tables"]
+__all__ = ["Row", "Table", "falls", "tables"]
 
 _SMALLER_IS_BETTER = ("error", "loss", "eer", "mse", "mae", "median rank", "perplexity")
 
@@ -70,6 +70,11 @@ class Table:
         return min(100.0, max(0.0, 100 * (value - self.left) / ((self.right - self.left) or 1.0)))
 
 
+def falls(metric: str) -> bool:
+    """Whether a smaller value of this metric is the better one."""
+    return any(word in metric.lower() for word in _SMALLER_IS_BETTER)
+
+
 def _whole(value: float, metric: str) -> str:
     return f"{100 * value:.0f} %" if is_share(metric) and abs(value) <= 1 else number(value)
 
@@ -85,7 +90,7 @@ def tables(scores: Sequence[Record]) -> list[Table]:
 
 def _table(key: tuple[str, str, str], group: list[Record]) -> Table:
     protocol, label, metric = key
-    down = any(word in metric.lower() for word in _SMALLER_IS_BETTER)
+    down = falls(metric)
     merged: dict[tuple[str, str], list[Record]] = {}
     for score in group:
         settings = json.dumps(score.get("settings") or {}, sort_keys=True)
