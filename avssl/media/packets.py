@@ -48,7 +48,10 @@ NEEDED: tuple[PktSideDataT, ...] = ("new_extradata", "param_change", "palette")
 """Side data that a decoder must be given with the packet."""
 
 FIRST, LAST = 32, 64
-"""Packets that are kept at the beginning and at the end of a stream."""
+"""Packets that are kept at the beginning of a stream, and at the end of one of sound."""
+
+MOST_KEPT = 32 << 20
+"""Bytes of them, at most; single frames may have ten million."""
 
 AnyPacket: TypeAlias = "Packet[Any]"
 
@@ -115,9 +118,12 @@ class Track:
     def keep(self, packet: AnyPacket) -> None:
         """Keep a packet, of which the row comes next, and let go of one that is now in the middle."""
         row = len(self.rows)
-        self.kept[row] = packet
-        if row - LAST >= FIRST:
-            self.kept.pop(row - LAST, None)
+        if row < FIRST and sum(p.size for p in self.kept.values()) < MOST_KEPT:
+            self.kept[row] = packet
+        elif row >= FIRST and self.stream.type == "audio":
+            self.kept[row] = packet
+            if row - LAST >= FIRST:
+                self.kept.pop(row - LAST, None)
 
 
 def demux(container: InputContainer, streams: list[Stream]) -> Iterator[AnyPacket]:
