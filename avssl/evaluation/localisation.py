@@ -1,0 +1,121 @@
+"""Sound localisation: where in the frame is what sounds, by how well each place fits the sound?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from avssl.evaluation.measured import Measured
+
+__all__ = ["Localisation", "centre_blob", "consensus_iou", "localisation", "upper_half"]
+
+EDGES = {"small": 32**2, "medium": 96**2, "large": 144**2}
+"""Areas of the truth up to which it is called so, in pixels of 224 × 224: Mo and Morgado, NeurIPS 2022,
+arXiv:2209.09634; beyond the last it is huge."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Localisation:
+    """cIoU as in Senocak et al., CVPR 2018, arXiv:1803.03849, on the upper half of each map, as in Chen et al., CVPR
+    2021, arXiv:2104.02691. Half of the frame in its middle scores well: read it beside the centre blob."""
+
+    success: float = 0.5
+    """The cIoU from which on an item counts as localised."""
+    thresholds: int = 21
+    """Even steps of cIoU from 0 to 1 over which the area under the success curve is taken (trapezoids)."""
+    side: int = 224
+    """Height and width to which the map and the truth are brought, pixels."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.success <= 1 or self.thresholds < 2 or self.side < 2:
+            raise ValueError(f"{self}: success must be in (0, 1], thresholds and side ≥ 2")
+
+
+DEFAULT = Localisation()
+
+
+def upper_half(values: np.ndarray) -> np.ndarray:
+    """Where a map (H, W) is above its median (the upper one, of an even number); nowhere, if it is constant."""
+    flat = np.sort(values, axis=None)
+    above: np.ndarray = values > flat[flat.size // 2]
+    return above
+
+
+def consensus_iou(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """cIoU of a prediction (H, W) of 0 and 1 and a truth (H, W) in 0…1, the share of annotators who agree.
+
+    Σ truth inside the prediction / (Σ truth + predicted pixels where the truth is 0); 1 where both are empty.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if predicted.shape != truth.shape or predicted.ndim != 2:
+        raise ValueError(f"prediction {predicted.shape} for a truth of {truth.shape}: both must be (H, W)")
+    chosen = np.asarray(predicted, bool)
+    below = float(truth.sum() + (chosen & (truth == 0)).sum())
+    return float(truth[chosen].sum()) / below if below > 0 else 1.0
+
+
+def localisation(
+    maps: Sequence[np.ndarray], truths: Sequence[np.ndarray], *, choice: Localisation = DEFAULT
+) -> Measured:
+    """Success and area under its curve of M similarity maps (h, w), of any size each, and as many truths (H, W).
+
+    `chance` is what half of the pixels at random reach in expectation.
+
+    Raises:
+        ValueError: other numbers of maps than of truths, none, or maps that are not finite.
+    """
+    if len(maps) != len(truths) or not maps:
+        raise ValueError(f"{len(maps)} maps for {len(truths)} truths: give as many of each, and at least one")
+    if not all(np.isfinite(m).all() for m in maps):
+        raise ValueError("maps that are not finite: has the encoder diverged?")
+    targets = [_resized(t, choice.side, smooth=False) for t in truths]
+    overlaps = np.array(
+        [consensus_iou(upper_half(_resized(m, choice.side)), t) for m, t in zip(maps, targets, strict=True)]
+    )
+    shares = np.array([float(t.mean()) for t in targets])
+    blind = np.array([0.5 * s / (s + 0.5 * float((t == 0).mean())) if s else 0.0 for s, t in zip(shares, targets, strict=True)])
+    success, area = f"cIoU@{choice.success:g}", "AUC"
+    return Measured(
+        values={success: (overlaps >= choice.success).astype(float), area: _area(overlaps, choice)},
+        chance={success: float((blind >= choice.success).mean()), area: float(_area(blind, choice).mean())},
+        settings={"prediction": "upper half of the map", "side": choice.side},
+        found={"mean cIoU": float(overlaps.mean()), **_by_size(overlaps >= choice.success, shares)},
+    )
+
+
+def centre_blob(height: int, width: int) -> np.ndarray:
+    """A Gaussian (H, W) in the middle, with a standard deviation of a quarter of each side."""
+    y, x = ((np.arange(n) - (n - 1) / 2) / (n / 4) for n in (height, width))
+    blob: np.ndarray = np.exp(-(y[:, None] ** 2 + x**2) / 2)
+    return blob
+
+
+def _area(overlaps: np.ndarray, choice: Localisation) -> np.ndarray:
+    """What each item adds to the area under the curve of success over thresholds; their mean is the area."""
+    at = np.linspace(0, 1, choice.thresholds)
+    reached = (overlaps[:, None] >= at - 1e-9).astype(float)
+    area: np.ndarray = ((reached[:, 1:] + reached[:, :-1]) / 2).sum(axis=1) / (choice.thresholds - 1)
+    return area
+
+
+def _by_size(hit: np.ndarray, shares: np.ndarray) -> dict[str, float]:
+    """Success by the size of the truth, and how many there are of each."""
+    edges = np.array([*EDGES.values()]) / 224**2
+    kind = np.searchsorted(edges, shares, side="right")
+    names = [*EDGES, "huge"]
+    present = [n for n in range(len(names)) if (kind == n).any()]
+    return {f"{names[n]} (n = {int((kind == n).sum())})": float(hit[kind == n].mean()) for n in present}
+
+
+def _resized(values: np.ndarray, side: int, *, smooth: bool = True) -> np.ndarray:
+    """A map (h, w) brought to (side, side)."""
+    x = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))[None, None]
+    if smooth:
+        return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)[0, 0].numpy()
+    return F.interpolate(x, size=(side, side), mode="nearest-exact")[0, 0].numpy()
