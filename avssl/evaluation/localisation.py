@@ -79,7 +79,9 @@ def localisation(
         [consensus_iou(upper_half(_resized(m, choice.side)), t) for m, t in zip(maps, targets, strict=True)]
     )
     shares = np.array([float(t.mean()) for t in targets])
-    blind = np.array([0.5 * s / (s + 0.5 * float((t == 0).mean())) if s else 0.0 for s, t in zip(shares, targets, strict=True)])
+    blind = np.array(
+        [0.5 * s / (s + 0.5 * float((t == 0).mean())) if s else 0.0 for s, t in zip(shares, targets, strict=True)]
+    )
     success, area = f"cIoU@{choice.success:g}", "AUC"
     return Measured(
         values={success: (overlaps >= choice.success).astype(float), area: _area(overlaps, choice)},

@@ -56,7 +56,7 @@ def boundary_f(found: np.ndarray, truth: np.ndarray, *, tolerance: float = 0.008
 def person_size(joints: np.ndarray) -> np.ndarray:
     """The size (*,) of persons by which PCK divides: 0.6 times the diagonal of the box around joints (*, J, 2).
 
-    As in the evaluations of label propagation on JHMDB (TimeCycle, Wang et al., CVPR 2019, arXiv:1903.07593, and later).
+    As label propagation on JHMDB is evaluated since TimeCycle (Wang et al., CVPR 2019, arXiv:1903.07593).
     """
     size: np.ndarray = 0.6 * np.linalg.norm(joints.max(axis=-2) - joints.min(axis=-2), axis=-1)
     return size

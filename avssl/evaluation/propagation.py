@@ -67,7 +67,7 @@ def _carried(
     query: Tensor, first: Tensor, first_labels: Tensor, near: Tensor, near_labels: Tensor, choice: Propagation
 ) -> Tensor:
     """The labels (K, H', W') of one frame, row by row, since all affinities at once would be gigabytes for DAVIS."""
-    high, wide = query.shape[1:]
+    high = query.shape[1]
     reach = min(high, int(choice.radius) + 1)
     rows = []
     for y in range(high):
@@ -75,7 +75,9 @@ def _carried(
         parts = [(first[None], first_labels[None], 0, False)]
         if len(near):
             parts.append((near[:, :, top:bottom], near_labels[:, :, top:bottom], top, True))
-        affinities = [_affinity(query[:, y], k, row=y - start, limit=limit, choice=choice) for k, _, start, limit in parts]
+        affinities = [
+            _affinity(query[:, y], k, row=y - start, limit=limit, choice=choice) for k, _, start, limit in parts
+        ]
         known = torch.cat([values.transpose(0, 1).flatten(1) for _, values, _, _ in parts], dim=1)
         affinity = torch.cat(affinities, dim=1)
         best, where = affinity.topk(min(choice.top_k, affinity.shape[1]), dim=1)
