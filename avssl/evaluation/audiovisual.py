@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from avssl.evaluation.pair import Pair
 from avssl.evaluation.synchrony import SyncCurve, Synchrony, sync_curve, synchrony
 from avssl.evaluation.tracking import Key
 
-__all__ = ["BLOB", "Located", "Trials", "embedded", "located", "retrieved", "timed"]
+__all__ = ["BLOB", "Located", "Trials", "embedded", "foreign", "located", "retrieved", "timed"]
 
 BLOB: Key = ("centre blob", 0)
 """What expects sound in the middle of every frame."""
@@ -64,6 +64,20 @@ def embedded(
         )
         for name in pairs
     }
+
+
+def foreign(trials: Trials) -> Trials:
+    """The same sound beside the frames of another item, the one after it: what the lags alone give away.
+
+    The true lag is in the middle of those that are tried, and what is heard in the middle of a file differs from what
+    is heard at its ends. So a score may single the true lag out without looking at the frames.
+
+    Raises:
+        ValueError: there is one item only.
+    """
+    if len(trials.video) < 2:
+        raise ValueError("one item has no other whose frames could stand in: give two or more")
+    return replace(trials, video=np.roll(trials.video, 1, axis=0))
 
 
 def timed(

@@ -19,7 +19,7 @@ from avssl.data import Clips, Damaged, Item, Reading, catalogue
 from avssl.data.offsets import offset_clips
 from avssl.data.truth import has_boxes, has_joints, has_masks
 from avssl.encoders import Encoder, reinitialised
-from avssl.evaluation.audiovisual import embedded, located, retrieved, timed
+from avssl.evaluation.audiovisual import embedded, foreign, located, retrieved, timed
 from avssl.evaluation.crossmodal import CrossModal
 from avssl.evaluation.drawings import draw_maps, draw_masks, draw_sync
 from avssl.evaluation.evaluate import PRETRAINED, RANDOM
@@ -36,6 +36,7 @@ __all__ = ["Dense", "DenseProtocol", "evaluate_dense"]
 
 DenseProtocol = Literal["masks", "joints", "localisation", "synchrony", "retrieval"]
 PROTOCOLS: tuple[DenseProtocol, ...] = ("masks", "joints", "localisation", "synchrony", "retrieval")
+FOREIGN = "others' frames"
 NEEDS: dict[DenseProtocol, str] = {
     "masks": "a column 'masks', as of davis2017:FOLDER, or is of a toybox",
     "joints": "a column 'joints', as of jhmdb:FOLDER",
@@ -312,6 +313,8 @@ class _Bench:
         clips = self._clips("synchrony", lags=sync.lags, clips=sync.clips)
         trials = embedded(self._pairs(), clips, n=sync.clips, device=self.device, batch_size=self.choice.batch_size)
         _tell(next(iter(trials.values())).skipped)
+        if len(trials[PRETRAINED, 0].video) > 1:
+            trials[FOREIGN, 0] = foreign(trials[PRETRAINED, 0])
         sources = {i.index: i.group or str(i.path) for i in clips.items}
         scores, curves = [], {}
         for (name, seed), one in trials.items():

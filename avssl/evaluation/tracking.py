@@ -13,7 +13,7 @@ from avssl.core import MediaError
 from avssl.data import Item
 from avssl.data.truth import joints_of, masks_of
 from avssl.data.whole import whole_video
-from avssl.encoders import Encoder
+from avssl.encoders import Encoder, FrameEncoder
 from avssl.evaluation.features import evaluating
 from avssl.evaluation.measured import Measured
 from avssl.evaluation.overlap import boundary_f, correct_joints, jaccard
@@ -54,11 +54,13 @@ class Tracking:
     propagation: Propagation = field(default_factory=Propagation)
     """How labels are carried on."""
     tap: str = ""
-    """The stage of the encoder; '': the last one whose places are no larger than `stride`."""
+    """The stage of the encoder; '': the last one that is fine enough by `stride` and `places`."""
     stride: int = 8
     """Pixels of a place, at most."""
+    places: int = 30
+    """Places along the shorter side of a frame, at least."""
     scale: float = 1.0
-    """By how much frames are enlarged before the encoder sees them; small videos have too few places else."""
+    """By how much frames are enlarged before the encoder sees them."""
     joints_side: int = 320
     """Height and width to which frames are squeezed where joints are carried on."""
     window: int = 16
@@ -67,7 +69,13 @@ class Tracking:
     """Of the boundary, in parts of the frame's diagonal."""
 
     def __post_init__(self) -> None:
-        if self.stride < 1 or self.scale <= 0 or self.joints_side < 8 or self.window < 1 or self.tolerance <= 0:
+        if (
+            min(self.stride, self.places) < 1
+            or self.scale <= 0
+            or self.joints_side < 8
+            or self.window < 1
+            or self.tolerance <= 0
+        ):
             raise ValueError(f"{self}: all must be positive, joints_side ≥ 8")
 
     def told(self) -> dict[str, object]:
@@ -87,14 +95,19 @@ class Tracked:
     found: np.ndarray
 
 
-def fine_tap(encoder: Encoder, *, stride: int = 8) -> str:
-    """The last stage of an encoder whose places are no larger than `stride` pixels; the first one, if all are."""
+def fine_tap(encoder: Encoder, size: Sequence[int], *, stride: int = 8, places: int = 30) -> str:
+    """The stage whose map carries labels on: the last one that is fine enough for frames of `size` (H, W).
+
+    That is: no place is larger than `stride` pixels, and there are at least so many `places` along the shorter side.
+    Where no stage is, it is the last of those with the finest map.
+    """
     side = 128  # enough for AlexNet
     device = next(encoder.parameters()).device
     with evaluating(encoder), torch.inference_mode():
         maps = encoder.features(torch.zeros(1, 8, 3, side, side, device=device), encoder.taps)
-    fine = [tap for tap in encoder.taps if maps[tap].shape[-1] * stride >= side]
-    return fine[-1] if fine else encoder.taps[0]
+    along = {tap: maps[tap].shape[-1] / side * min(size) for tap in encoder.taps}  # stages only become coarser
+    wanted = min(max(places, min(size) / stride), max(along.values()))
+    return [tap for tap in encoder.taps if along[tap] >= wanted][-1]
 
 
 @torch.inference_mode()
@@ -103,19 +116,19 @@ def feature_maps(
 ) -> Tensor:
     """The map (T, D, H', W') of a stage for each frame of a video (T, 3, H, W), `window` frames at once.
 
-    Where a network joins frames, each has the map of the instant that it fell into. The last window is filled up with
-    its last frame.
+    A network that sees motion is given windows that overlap by half, whose middles are kept: at the ends of a window,
+    where it sees nothing beyond, the same thing has other features. The first and the last frame stand in for those
+    before and after. Where it joins frames, each has the map of the instant that it fell into.
     """
+    margin = 0 if isinstance(encoder, FrameEncoder) else window // 4
+    step = window - 2 * margin
     found = []
     with evaluating(encoder):
-        for start in range(0, len(video), window):
-            part = video[start : start + window]
-            count = len(part)
-            if count < window:
-                part = torch.cat([part, part[-1:].expand(window - count, -1, -1, -1)])
-            maps = encoder.features(part[None].to(device), (tap,))[tap][0].transpose(0, 1).float()
-            steps = torch.arange(count, device=maps.device) * len(maps) // window
-            found.append(maps[steps])
+        for start in range(0, len(video), step):
+            numbers = torch.arange(start - margin, start - margin + window).clamp(0, len(video) - 1)
+            maps = encoder.features(video[numbers][None].to(device), (tap,))[tap][0].transpose(0, 1).float()
+            kept = torch.arange(margin, margin + min(step, len(video) - start), device=maps.device)
+            found.append(maps[kept * len(maps) // window])
     return torch.cat(found)
 
 
@@ -182,7 +195,7 @@ def carry_joints(
 
 
 def _maps(encoder: Encoder, video: Tensor, choice: Tracking, device: torch.device | str) -> Tensor:
-    tap = choice.tap or fine_tap(encoder, stride=choice.stride)
+    tap = choice.tap or fine_tap(encoder, video.shape[2:], stride=choice.stride, places=choice.places)
     return feature_maps(encoder, video, tap=tap, window=choice.window, device=device)
 
 
