@@ -2,29 +2,31 @@
 
 import json
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from scipy.io import savemat
+from torch import Tensor
 
-from avssl.core import MediaError, MediaInfo, generator
-from avssl.data import Catalogue, View, catalogue
+from avssl.core import Clip, Example, MediaError, MediaInfo, generator
+from avssl.data import Catalogue, View, catalogue, collate
 from avssl.data.offsets import offset_clips
 from avssl.data.truth import boxes_map, has_boxes, joints_of, masks_of, sounding_at
 from avssl.data.whole import whole_video
-from avssl.encoders import Encoder, Projector, save_encoder, tiny_r2plus1d, tiny_resnet, tiny_sound
+from avssl.encoders import Encoder, FusionHead, Projector, save_encoder, tiny_r2plus1d, tiny_resnet, tiny_sound
 from avssl.evaluation import Unscorable, read_scores
-from avssl.evaluation.audiovisual import embedded, foreign, located, timed
+from avssl.evaluation.audiovisual import FOREIGN, Lagged, lagged, located, timed
 from avssl.evaluation.dense import Dense, evaluate_dense
-from avssl.evaluation.pair import Pair, load_pair
+from avssl.evaluation.pair import Matching, Pair, load_fusion, load_pair
 from avssl.evaluation.propagation import Propagation
 from avssl.evaluation.synchrony import Synchrony
 from avssl.evaluation.tracking import COPY, Tracking, carry_joints, carry_masks, feature_maps, fine_tap
 from avssl.media.toybox import Toybox, make_toybox, masks, truth
 from avssl.samplers import SoundOffsets
-from avssl.tasks import Contrast, synchronised
+from avssl.tasks import Classify, Contrast, synchronised
 from avssl.training import Ranks, Run, Train
 from avssl.training.checkpoint import save
 
@@ -42,6 +44,13 @@ def toybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def everything(toybox: Path) -> Catalogue:
     return catalogue(toybox)
+
+
+def run_in(folder: Path) -> Run:
+    """A run that keeps its checkpoints in a folder."""
+    run = Run(folder=folder, device=torch.device("cpu"), ranks=Ranks(), train=Train())
+    run.checkpoints.mkdir()
+    return run
 
 
 def pair_of(seed: int = 0) -> Pair:
@@ -259,9 +268,7 @@ def test_projectors_come_back_from_a_checkpoint(tmp_path: Path) -> None:
     video, sound = encoders["video"], encoders["sound"]
     projectors = pair.projectors
     task = Contrast(video, projectors["video"], sound=sound, sound_projector=projectors["sound"], policy=synchronised())
-    run = Run(folder=tmp_path, device=torch.device("cpu"), ranks=Ranks(), train=Train())
-    run.checkpoints.mkdir()
-    save(run, task, torch.optim.SGD(task.parameters(), 0.1), step=3)
+    save(run_in(tmp_path), task, torch.optim.SGD(task.parameters(), 0.1), step=3)
     loaded = load_pair({"video": video, "sound": sound}, tmp_path)
     x, heard = torch.rand(2, 4, 3, 24, 24), torch.randn(2, 1, 4000)
     torch.testing.assert_close(loaded.embed("video", x), pair.embed("video", x))
@@ -270,21 +277,71 @@ def test_projectors_come_back_from_a_checkpoint(tmp_path: Path) -> None:
         load_pair({"video": video, "sound": sound}, tmp_path / "elsewhere")
 
 
-def test_random_weights_tell_neither_sync_nor_place(everything: Catalogue) -> None:
+def test_scores_at_lags_are_those_of_each_clip_by_itself(everything: Catalogue) -> None:
     sync = Synchrony(reach=0.5, steps=2, clips=2)
-    pairs = {("random init", s): pair_of(s) for s in range(2)}
+    pairs = {("own", 0): pair_of(), ("random init", 1): pair_of(1)}
     clips = offset_clips(everything.items, VIEW, lags=sync.lags, clips=2, workers=0)
-    trials = embedded(pairs, clips, n=2, batch_size=4)
-    one = trials["random init", 0]
-    assert one.video.shape == (6, 2, 16)
-    assert one.sound.shape == (6, 2, 5, 16)
-    for t in (one, foreign(one)):
-        measured, curve, groups = timed(t, {i.index: i.group for i in everything}, choice=sync)
-        assert len(groups) == 12
-        assert curve.told[2] == 0.5
-        assert measured.chance["lag 0 first"] == pytest.approx(0.2)
-    assert not np.array_equal(foreign(one).video, one.video)
-    np.testing.assert_array_equal(foreign(one).video[1], one.video[0])
+    found = lagged(pairs, clips, n=2, batch_size=4)
+    assert {k: v.shape for k, v in found.scores.items()} == dict.fromkeys((*pairs, FOREIGN), (6, 2, 5))
+    assert clips.transform is not None
+    example = clips.transform.apply(collate([clips.example(3), clips.example(4)]))
+    frames, sounds = example.clips[6].video, [c.audio for c in example.clips[7:12]]
+    assert frames is not None
+    own, at_lags = pairs["own", 0], torch.stack([s for s in sounds if s is not None], dim=1)
+    heard = torch.stack([own.embed("sound", at_lags[:, k]) for k in range(5)], dim=1)
+    by_hand = (own.embed("video", frames)[:, None] * heard).sum(dim=2)
+    np.testing.assert_allclose(found.scores["own", 0][3:5, 1], by_hand, atol=1e-5)
+    # the frames of item 3 beside the sound of item 4, across the end of a batch
+    swapped = (own.embed("video", frames)[:1, None] * heard[1:]).sum(dim=2)
+    np.testing.assert_allclose(found.scores[FOREIGN][4, 1], swapped[0], atol=1e-5)
+    measured, curve, groups = timed(found, ("own", 0), {i.index: i.group for i in everything}, choice=sync)
+    assert len(groups) == 12
+    assert curve.told[2] == 0.5
+    assert measured.chance["lag 0 first"] == pytest.approx(0.2)
+
+
+def test_a_pair_that_hears_what_it_sees_finds_every_lag(everything: Catalogue) -> None:
+    """The planted signal: sound and frames that both tell the instant, so that only lag 0 fits."""
+
+    class Clock(Matching):
+        def matched(self, video: Tensor, sounds: Tensor) -> Tensor:
+            seen = video.float().mean(dim=(1, 2, 3, 4))
+            return -(sounds.mean(dim=(2, 3)) - seen[:, None]).abs()
+
+        def fresh(self, seed: int) -> Self:
+            return self
+
+    clock, instants = Clock(), torch.linspace(0, 1, 7)
+    video = instants.view(7, 1, 1, 1, 1).expand(7, 2, 3, 4, 4)
+    lags = torch.tensor([-0.5, 0.0, 0.5])
+    sounds = (instants[:, None] + lags).view(7, 3, 1, 1).expand(7, 3, 1, 10)
+    found = Lagged(scores={("clock", 0): clock.matched(video, sounds)[:, None].numpy()}, index=np.arange(7))
+    measured, curve, _ = timed(found, ("clock", 0), {}, choice=Synchrony(reach=0.5, steps=1))
+    assert all((v == 1).all() for v in measured.values.values())
+    assert curve.first.tolist() == [0, 1, 0]
+
+
+def test_a_head_over_time_comes_back_and_scores_lags(tmp_path: Path) -> None:
+    video, sound = tiny_r2plus1d(width=8), tiny_sound(width=8, sample_rate=8000)
+    head = FusionHead(video.dim, sound.dim, width=16, layers=2, kernel=5)
+    task = Classify(video, head, label="in_sync", sound=sound)
+    save(run_in(tmp_path), task, torch.optim.SGD(task.parameters(), 0.1), step=2)
+    loaded = load_fusion({"video": video, "sound": sound}, tmp_path)
+    clips = [torch.rand(2, 4, 3, 24, 24), torch.randn(2, 3, 1, 4000)]
+    scores = loaded.matched(*clips)
+    task.eval()
+    with torch.inference_mode():
+        for k in range(3):
+            one = Example(
+                clips=(Clip(video=clips[0], audio=clips[1][:, k]),), labels={}, parameters={}, index=torch.arange(2)
+            )
+            logits = task.logits(one)[:, 0]
+            torch.testing.assert_close(scores[:, k], logits[:, 1] - logits[:, 0], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(loaded.fresh(1).matched(*clips), scores)
+    with pytest.raises(MediaError, match="no embeddings"):
+        load_pair({"video": video, "sound": sound}, tmp_path)
+    with pytest.raises(MediaError, match="only encoders of video"):
+        load_fusion({"video": video}, tmp_path)
 
 
 def test_located_truth_is_cropped_as_the_frames_are(everything: Catalogue) -> None:
@@ -297,15 +354,26 @@ def test_located_truth_is_cropped_as_the_frames_are(everything: Catalogue) -> No
         assert 0 < place.mean() < 1
 
 
+def test_joints_of_a_manifest_are_scored(everything: Catalogue, tmp_path: Path) -> None:
+    still = np.stack([np.linspace(4, 28, 15), np.linspace(6, 20, 15)], axis=1)
+    savemat(tmp_path / "joints.mat", {"pos_img": np.repeat((still + 1)[None], 4, axis=0).transpose(2, 1, 0)})
+    clip = next(i for i in everything if i.label == "static").path
+    (tmp_path / "clips.csv").write_text(f"path,joints\n{clip},{tmp_path / 'joints.mat'}\n")
+    run = weights(tmp_path, tiny_resnet(width=8))
+    choice = Dense(protocols=("joints",), tracking=Tracking(joints_side=32, propagation=Propagation(context=1)))
+    found = evaluate_dense(run, data=tmp_path / "clips.csv", choice=choice)
+    assert {s.metric for s in found} == {"PCK@0.1", "PCK@0.2"}
+    assert {s.value for s in found if s.encoder == "identity"} == {1.0}
+    assert {s.n_test for s in found} == {3}  # frames but the first
+
+
 def test_a_run_of_a_pair_on_the_toybox(toybox: Path, tmp_path: Path) -> None:
     pair = pair_of()
     video, sound = pair.encoder("video"), pair.encoder("sound")
     task = Contrast(
         video, pair.projectors["video"], sound=sound, sound_projector=pair.projectors["sound"], policy=synchronised()
     )
-    run = Run(folder=tmp_path, device=torch.device("cpu"), ranks=Ranks(), train=Train())
-    run.checkpoints.mkdir()
-    save(run, task, torch.optim.SGD(task.parameters(), 0.1), step=1)
+    save(run_in(tmp_path), task, torch.optim.SGD(task.parameters(), 0.1), step=1)
     save_encoder(video, tmp_path / "encoder.safetensors")
     save_encoder(sound, tmp_path / "sound_encoder.safetensors")
     view = {"frames": 4, "size": 24, "sound": 0.5, "sample_rate": 8000}

@@ -1,9 +1,9 @@
-"""Pairs of encoders on the clips of items: embeddings of video and of sound at its lags, and maps of what sounds."""
+"""Encoders of video and of sound on clips of items: how both fit at every lag, embeddings, and maps of what sounds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,85 +14,110 @@ from avssl.data.truth import sounding_at
 from avssl.evaluation.crossmodal import CrossModal, cross_modal
 from avssl.evaluation.localisation import Localisation, centre_blob, localisation
 from avssl.evaluation.measured import Measured
-from avssl.evaluation.pair import Pair
+from avssl.evaluation.pair import Matching, Pair
 from avssl.evaluation.synchrony import SyncCurve, Synchrony, sync_curve, synchrony
 from avssl.evaluation.tracking import Key
 
-__all__ = ["BLOB", "Located", "Trials", "embedded", "foreign", "located", "retrieved", "timed"]
+__all__ = ["BLOB", "FOREIGN", "Embedded", "Lagged", "Located", "embedded", "lagged", "located", "timed"]
 
 BLOB: Key = ("centre blob", 0)
 """What expects sound in the middle of every frame."""
 
+FOREIGN: Key = ("others' frames", 0)
+"""What looks at another item than it hears."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Trials:
-    """Embeddings of `n` clips of M items: `video` (M, n, D), `sound` (M, n, O, D); `index` (M,) are the items' numbers.
+class Lagged:
+    """Scores (M, n, O) of `n` clips of M items with their sound at O lags; `index` (M,) are the items' numbers.
 
     `skipped` are items that turned out damaged.
     """
 
-    video: np.ndarray
-    sound: np.ndarray
+    scores: Mapping[Key, np.ndarray]
     index: np.ndarray
     skipped: tuple[MediaError, ...] = ()
 
 
-def embedded(
-    pairs: Mapping[Key, Pair], clips: Clips, *, n: int, device: torch.device | str = "cpu", batch_size: int = 32
-) -> dict[Key, Trials]:
-    """The embeddings by several pairs of clips that `offset_clips` made, in one pass over the files.
+def lagged(
+    networks: Mapping[Key, Matching], clips: Clips, *, n: int, device: torch.device | str = "cpu", batch_size: int = 32
+) -> Lagged:
+    """How well the clips that `offset_clips` made fit their sound at each lag, in one pass over the files.
+
+    `FOREIGN` is the first network given the frames of another item: what the lags alone give away. For the true lag is
+    in the middle of those that are tried, and the middle of a file does not sound as its ends do, so that a score may
+    single it out without looking at the frames.
 
     Raises:
         MediaError: a file is damaged and `clips.damaged` is "stop", or all are.
     """
-    video: dict[Key, list[torch.Tensor]] = {name: [] for name in pairs}
-    sound: dict[Key, list[torch.Tensor]] = {name: [] for name in pairs}
-    index = []
+    scores: dict[Key, list[np.ndarray]] = {key: [] for key in (*networks, FOREIGN)}
+    index, before = [], None
+    first = next(iter(networks))
     loader = batches(clips, batch_size=batch_size, device=device)
     for batch in loader:
         index.append(batch.index.cpu())
-        trials = _trials(batch, n)
-        for name, pair in pairs.items():
-            rows = [pair.embed("video", _video(frames)).cpu() for frames, _ in trials]
-            video[name].append(torch.stack(rows, dim=1))
-            heard = [torch.stack([pair.embed("sound", _sound(s)).cpu() for s in sounds], dim=1) for _, sounds in trials]
-            sound[name].append(torch.stack(heard, dim=1))
-    numbers, skipped = torch.cat(index).numpy(), tuple(loader.skipped)
-    return {
-        name: Trials(
-            video=torch.cat(video[name]).numpy(), sound=torch.cat(sound[name]).numpy(), index=numbers, skipped=skipped
-        )
-        for name in pairs
-    }
-
-
-def foreign(trials: Trials) -> Trials:
-    """The same sound beside the frames of another item, the one after it: what the lags alone give away.
-
-    The true lag is in the middle of those that are tried, and what is heard in the middle of a file differs from what
-    is heard at its ends. So a score may single the true lag out without looking at the frames.
-
-    Raises:
-        ValueError: there is one item only.
-    """
-    if len(trials.video) < 2:
-        raise ValueError("one item has no other whose frames could stand in: give two or more")
-    return replace(trials, video=np.roll(trials.video, 1, axis=0))
+        trials = [(_video(clip), torch.stack([_sound(s) for s in sounds], dim=1)) for clip, sounds in _trials(batch, n)]
+        last = [frames[-1:] for frames, _ in trials] if before is None else before
+        others = [torch.cat([one, frames[:-1]]) for one, (frames, _) in zip(last, trials, strict=True)]
+        before = [frames[-1:] for frames, _ in trials]
+        for key, network in networks.items():
+            scores[key].append(np.stack([network.matched(v, s).cpu().numpy() for v, s in trials], axis=1))
+        swapped = [networks[first].matched(v, s).cpu().numpy() for v, (_, s) in zip(others, trials, strict=True)]
+        scores[FOREIGN].append(np.stack(swapped, axis=1))
+    found = {key: np.concatenate(s) for key, s in scores.items()}
+    return Lagged(scores=found, index=torch.cat(index).numpy(), skipped=tuple(loader.skipped))
 
 
 def timed(
-    trials: Trials, groups: Mapping[int, str], *, choice: Synchrony
+    found: Lagged, key: Key, groups: Mapping[int, str], *, choice: Synchrony
 ) -> tuple[Measured, SyncCurve, tuple[str, ...]]:
-    """Synchrony of trials at the lags of the choice, each clip a trial, its curve, and the group of each trial."""
-    scores = np.einsum("mnd,mnod->mno", trials.video, trials.sound).reshape(-1, len(choice.lags))
-    names = tuple(groups.get(int(i)) or str(i) for i in trials.index for _ in range(trials.video.shape[1]))
-    lags = np.array(choice.lags)
-    return synchrony(scores, lags, choice=choice), sync_curve(scores, lags, groups=names), names
+    """Synchrony of one network at the lags of the choice, each clip a trial; its curve; and the group of each trial."""
+    scores = found.scores[key]
+    names = tuple(groups.get(int(i)) or str(i) for i in found.index for _ in range(scores.shape[1]))
+    flat, lags = scores.reshape(-1, scores.shape[2]).astype(np.float64), np.array(choice.lags)
+    return synchrony(flat, lags, choice=choice), sync_curve(flat, lags, groups=names), names
 
 
-def retrieved(trials: Trials, *, choice: CrossModal) -> Measured:
-    """Cross-modal retrieval of trials at lag 0 alone, by the means of the clips of an item."""
-    return cross_modal(trials.video.mean(axis=1), trials.sound[:, :, 0].mean(axis=1), choice=choice)
+@dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """Embeddings (M, D) of video and of sound of M items, the means over their clips, by network.
+
+    `skipped` are items that turned out damaged.
+    """
+
+    video: Mapping[Key, np.ndarray]
+    sound: Mapping[Key, np.ndarray]
+    skipped: tuple[MediaError, ...] = ()
+
+    def measured(self, *, choice: CrossModal) -> dict[Key, Measured]:
+        """R@k of each."""
+        return {key: cross_modal(self.video[key], self.sound[key], choice=choice) for key in self.video}
+
+
+def embedded(
+    pairs: Mapping[Key, Pair], clips: Clips, *, n: int, device: torch.device | str = "cpu", batch_size: int = 32
+) -> Embedded:
+    """The embeddings by several pairs of `n` clips that `offset_clips` made with lag 0 alone, in one pass.
+
+    Raises:
+        MediaError: a file is damaged and `clips.damaged` is "stop", or all are.
+    """
+    video: dict[Key, list[np.ndarray]] = {key: [] for key in pairs}
+    sound: dict[Key, list[np.ndarray]] = {key: [] for key in pairs}
+    loader = batches(clips, batch_size=batch_size, device=device)
+    for batch in loader:
+        trials = _trials(batch, n)
+        for key, pair in pairs.items():
+            seen = torch.stack([pair.embed("video", _video(clip)) for clip, _ in trials])
+            heard = torch.stack([pair.embed("sound", _sound(one)) for _, (one,) in trials])
+            video[key].append(seen.mean(dim=0).cpu().numpy())
+            sound[key].append(heard.mean(dim=0).cpu().numpy())
+    return Embedded(
+        video={key: np.concatenate(v) for key, v in video.items()},
+        sound={key: np.concatenate(v) for key, v in sound.items()},
+        skipped=tuple(loader.skipped),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

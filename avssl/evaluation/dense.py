@@ -19,12 +19,12 @@ from avssl.data import Clips, Damaged, Item, Reading, catalogue
 from avssl.data.offsets import offset_clips
 from avssl.data.truth import has_boxes, has_joints, has_masks
 from avssl.encoders import Encoder, reinitialised
-from avssl.evaluation.audiovisual import embedded, foreign, located, retrieved, timed
+from avssl.evaluation.audiovisual import embedded, lagged, located, timed
 from avssl.evaluation.crossmodal import CrossModal
 from avssl.evaluation.drawings import draw_maps, draw_masks, draw_sync
 from avssl.evaluation.evaluate import PRETRAINED, RANDOM
 from avssl.evaluation.localisation import Localisation
-from avssl.evaluation.pair import Pair, load_pair
+from avssl.evaluation.pair import Fusion, Matching, Pair, Stream, load_fusion, load_pair
 from avssl.evaluation.runs import Trained, load_trained
 from avssl.evaluation.scores import Score, write_scores
 from avssl.evaluation.splits import Unscorable
@@ -36,7 +36,6 @@ __all__ = ["Dense", "DenseProtocol", "evaluate_dense"]
 
 DenseProtocol = Literal["masks", "joints", "localisation", "synchrony", "retrieval"]
 PROTOCOLS: tuple[DenseProtocol, ...] = ("masks", "joints", "localisation", "synchrony", "retrieval")
-FOREIGN = "others' frames"
 NEEDS: dict[DenseProtocol, str] = {
     "masks": "a column 'masks', as of davis2017:FOLDER, or is of a toybox",
     "joints": "a column 'joints', as of jhmdb:FOLDER",
@@ -167,7 +166,8 @@ class _Bench:
             return f"no item has {NEEDS[protocol]}"
         if protocol in {"masks", "joints"}:
             return "" if self._video is not None else "the run has no encoder of video"
-        return self._pair if isinstance(self._pair, str) else ""
+        found = self._fusion if protocol == "synchrony" and not isinstance(self._pair, Pair) else self._pair
+        return found if isinstance(found, str) else ""
 
     def _able(self, protocol: DenseProtocol) -> list[Item]:
         """The items with what a protocol needs."""
@@ -192,12 +192,23 @@ class _Bench:
     def _video(self) -> Encoder | None:
         return next((e.to(self.device) for e in self.trained.encoders.values() if e.modality == "video"), None)
 
+    @property
+    def _both(self) -> dict[Stream, Encoder]:
+        return {e.modality: e for e in self.trained.encoders.values()}
+
     @cached_property
     def _pair(self) -> Pair | str:
         """The pair of the run, or why there is none."""
         try:
-            encoders = {e.modality: e for e in self.trained.encoders.values()}
-            return load_pair(encoders, self.trained.folder).to(self.device)
+            return load_pair(self._both, self.trained.folder).to(self.device)
+        except MediaError as e:
+            return str(e)
+
+    @cached_property
+    def _fusion(self) -> Fusion | str:
+        """What compares video and sound in a run without a pair, or why there is nothing."""
+        try:
+            return load_fusion(self._both, self.trained.folder).to(self.device)
         except MediaError as e:
             return str(e)
 
@@ -210,6 +221,11 @@ class _Bench:
         assert isinstance(self._pair, Pair)  # seen to in `_lacks`
         fresh = {(RANDOM, seed): self._pair.fresh(seed) for seed in self.choice.seeds}
         return {(PRETRAINED, 0): self._pair, **fresh}
+
+    def _matching(self) -> dict[Key, Matching]:
+        own = self._pair if isinstance(self._pair, Pair) else self._fusion
+        assert isinstance(own, Matching)  # seen to in `_lacks`
+        return {(PRETRAINED, 0): own, **{(RANDOM, seed): own.fresh(seed) for seed in self.choice.seeds}}
 
     def _clips(self, protocol: DenseProtocol, *, lags: Sequence[float], clips: int) -> Clips:
         found = offset_clips(
@@ -309,24 +325,18 @@ class _Bench:
         ]
 
     def _synchrony(self) -> list[Score]:
-        sync = self.choice.sync
+        sync, size = self.choice.sync, self.choice.batch_size
         clips = self._clips("synchrony", lags=sync.lags, clips=sync.clips)
-        trials = embedded(self._pairs(), clips, n=sync.clips, device=self.device, batch_size=self.choice.batch_size)
-        _tell(next(iter(trials.values())).skipped)
-        if len(trials[PRETRAINED, 0].video) > 1:
-            trials[FOREIGN, 0] = foreign(trials[PRETRAINED, 0])
+        found = lagged(self._matching(), clips, n=sync.clips, device=self.device, batch_size=size)
+        _tell(found.skipped)
         sources = {i.index: i.group or str(i.path) for i in clips.items}
         scores, curves = [], {}
-        for (name, seed), one in trials.items():
-            measured, curve, groups = timed(one, sources, choice=sync)
+        for name, seed in found.scores:
+            measured, curve, groups = timed(found, (name, seed), sources, choice=sync)
             curves[name if name != RANDOM or len(self.choice.seeds) == 1 else f"{name} {seed}"] = curve
+            about = {"clips": sync.clips}
             scores += measured.scores(
-                encoder=name,
-                protocol="synchrony",
-                label="lag",
-                groups=groups,
-                seed=seed,
-                settings={"clips": sync.clips},
+                encoder=name, protocol="synchrony", label="lag", groups=groups, seed=seed, settings=about
             )
         draw_sync(self.folder / "synchrony.png", curves)
         plain = {name: {k: np.round(v, 5).tolist() for k, v in vars(c).items()} for name, c in curves.items()}
@@ -336,17 +346,14 @@ class _Bench:
     def _retrieval(self) -> list[Score]:
         choice = self.choice.crossmodal
         clips = self._clips("retrieval", lags=(0.0,), clips=choice.clips)
-        trials = embedded(self._pairs(), clips, n=choice.clips, device=self.device, batch_size=self.choice.batch_size)
-        _tell(next(iter(trials.values())).skipped)
+        found = embedded(self._pairs(), clips, n=choice.clips, device=self.device, batch_size=self.choice.batch_size)
+        _tell(found.skipped)
+        about = {"clips": choice.clips}
         return [
             score
-            for (name, seed), one in trials.items()
-            for score in retrieved(one, choice=choice).scores(
-                encoder=name,
-                protocol="cross-modal retrieval",
-                label="item",
-                seed=seed,
-                settings={"clips": choice.clips},
+            for (name, seed), measured in found.measured(choice=choice).items()
+            for score in measured.scores(
+                encoder=name, protocol="cross-modal retrieval", label="item", seed=seed, settings=about
             )
         ]
 

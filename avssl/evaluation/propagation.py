@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = ["Propagation", "joint_maps", "joints_from", "mask_maps", "masks_from", "propagate"]
+
+Part: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a map."""
+
+BLOCK = 8
+"""Places along each side of what is carried at once."""
 
 NEARER = 1e-6
 """What a square of the distance in places takes off an affinity (a cosine), so that of equal ones the nearest wins."""
@@ -66,36 +75,47 @@ def propagate(features: Tensor, labels: Tensor, *, choice: Propagation = DEFAULT
 def _carried(
     query: Tensor, first: Tensor, first_labels: Tensor, near: Tensor, near_labels: Tensor, choice: Propagation
 ) -> Tensor:
-    """The labels (K, H', W') of one frame, row by row, since all affinities at once would be gigabytes for DAVIS."""
-    high = query.shape[1]
-    reach = min(high, int(choice.radius) + 1)
-    rows = []
-    for y in range(high):
-        top, bottom = max(0, y - reach), min(high, y + reach + 1)
-        parts = [(first[None], first_labels[None], 0, False)]
+    """The labels (K, H', W') of one frame, block by block: all affinities at once would be gigabytes for DAVIS."""
+    high, wide = query.shape[1:]
+    found = torch.empty_like(first_labels)
+    for y, x in product(range(0, high, BLOCK), range(0, wide, BLOCK)):
+        block = (slice(y, min(y + BLOCK, high)), slice(x, min(x + BLOCK, wide)))
+        around = _around(block, (high, wide), choice.radius)
+        parts = [_affinity(query, first[None], block, (slice(0, high), slice(0, wide)), radius=None)]
+        known = [first_labels.flatten(1)]
         if len(near):
-            parts.append((near[:, :, top:bottom], near_labels[:, :, top:bottom], top, True))
-        affinities = [
-            _affinity(query[:, y], k, row=y - start, limit=limit, choice=choice) for k, _, start, limit in parts
-        ]
-        known = torch.cat([values.transpose(0, 1).flatten(1) for _, values, _, _ in parts], dim=1)
-        affinity = torch.cat(affinities, dim=1)
+            parts.append(_affinity(query, near, block, around, radius=choice.radius))
+            known.append(near_labels[:, :, *around].transpose(0, 1).flatten(1))
+        affinity = torch.cat(parts, dim=1)
         best, where = affinity.topk(min(choice.top_k, affinity.shape[1]), dim=1)
         weight = torch.softmax(best / choice.temperature, dim=1)
-        rows.append((known[:, where] * weight).sum(dim=2))
-    return torch.stack(rows, dim=1)
+        carried = (torch.cat(known, dim=1)[:, where] * weight).sum(dim=2)
+        found[:, *block] = carried.view(-1, block[0].stop - y, block[1].stop - x)
+    return found
 
 
-def _affinity(query: Tensor, keys: Tensor, *, row: int, limit: bool, choice: Propagation) -> Tensor:
-    """Cosines (W', F · H · W') of a row of places (D, W') with places of frames (F, D, H, W'); −∞ beyond the radius."""
-    wide = query.shape[1]
-    ys, xs = torch.arange(keys.shape[2], device=query.device), torch.arange(wide, device=query.device)
-    square = ((ys - row)[None, :, None] ** 2 + (xs[:, None, None] - xs) ** 2).flatten(1).float()
+def _around(block: Part, size: tuple[int, int], radius: float) -> Part:
+    """The rows and columns of a map in which anything nearer to a block than the radius lies."""
+    reach = math.ceil(radius)
+    rows, columns = (slice(max(0, b.start - reach), min(n, b.stop + reach)) for b, n in zip(block, size, strict=True))
+    return rows, columns
+
+
+def _affinity(query: Tensor, keys: Tensor, block: Part, part: Part, *, radius: float | None) -> Tensor:
+    """Cosines (Q, F · P) of the Q places of a block of a frame (D, H, W) with the P places of a part of F frames.
+
+    −∞ for those not nearer than the radius.
+    """
+    (ys, xs), (vs, us) = (
+        [torch.arange(s.start, s.stop, device=query.device, dtype=torch.float32) for s in region]
+        for region in (block, part)
+    )
+    square = (ys[:, None, None, None] - vs[:, None]) ** 2 + (xs[:, None, None] - us) ** 2
     penalty = NEARER * square
-    if limit:
-        penalty = penalty.masked_fill(square >= choice.radius**2, torch.inf)
-    cosine = query.T @ keys.transpose(0, 1).flatten(1)
-    return cosine - penalty.repeat(1, len(keys))
+    if radius is not None:
+        penalty = penalty.masked_fill(square >= radius**2, torch.inf)
+    cosine = query[:, *block].flatten(1).T @ keys[:, :, *part].transpose(0, 1).flatten(1)
+    return cosine - penalty.view(len(ys) * len(xs), -1).repeat(1, len(keys))
 
 
 def mask_maps(mask: Tensor, count: int, size: Sequence[int]) -> Tensor:
