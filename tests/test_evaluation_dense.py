@@ -319,7 +319,7 @@ def test_cross_modal_retrieval_is_that_of_brute_force(rng: np.random.Generator) 
     def cosine(a: np.ndarray, b: np.ndarray) -> float:
         return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
-    for way, (asked, gallery) in {"video→sound": (video, sound), "sound→video": (sound, video)}.items():
+    for way, (asked, gallery) in {"V→S": (video, sound), "S→V": (sound, video)}.items():
         for k in (1, 5, 10):
             hits = [i in sorted(range(30), key=lambda j, q=q: -cosine(q, gallery[j]))[:k] for i, q in enumerate(asked)]
             np.testing.assert_array_equal(measured.values[f"{way} R@{k}"], hits)
@@ -330,10 +330,10 @@ def test_cross_modal_retrieval_at_its_ends(rng: np.random.Generator) -> None:
     video = rng.normal(size=(200, 16))
     perfect = cross_modal(video, 3 * video)
     assert all((v == 1).all() for v in perfect.values.values())
-    assert perfect.found["video→sound median rank"] == 1
+    assert perfect.found["V→S median rank"] == 1
     for blind in (cross_modal(np.ones_like(video), video), cross_modal(np.ones_like(video), np.zeros_like(video))):
         for metric, value in blind.values.items():
-            if metric.startswith("video"):
+            if metric.startswith("V→S"):
                 assert value.mean() == pytest.approx(blind.chance[metric])
     foreign = cross_modal(video, rng.normal(size=video.shape))
     for metric, value in foreign.values.items():

@@ -30,7 +30,9 @@ DEFAULT = CrossModal()
 
 
 def cross_modal(video: np.ndarray, sound: np.ndarray, *, choice: CrossModal = DEFAULT) -> Measured:
-    """R@k of embeddings (M, D) of video and of sound, row by row of the same items, both ways; ties by chance.
+    """R@k of embeddings (M, D) of video and of sound, row by row of the same items; ties by chance.
+
+    Metrics: "V→S …" where a video asks for its sound, "S→V …" where a sound asks for its video.
 
     Raises:
         ValueError: the shapes differ, there are fewer than 2 items or no rank below their number, or not all is finite.
@@ -41,7 +43,7 @@ def cross_modal(video: np.ndarray, sound: np.ndarray, *, choice: CrossModal = DE
     if not ranks:
         raise ValueError(f"ranks {choice.ranks} in a gallery of {count} items: give one below {count}, or more items")
     values, found, own = {}, {}, np.arange(count)
-    for way, table in (("video→sound", similarity), ("sound→video", similarity.T)):
+    for way, table in (("V→S", similarity), ("S→V", similarity.T)):
         for k in ranks:
             values[f"{way} R@{k}"] = hit_of_ranked(table, own, k=k)
         true = table[own, own][:, None]
