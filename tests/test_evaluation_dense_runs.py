@@ -18,8 +18,9 @@ from avssl.data.truth import boxes_map, has_boxes, joints_of, masks_of, sounding
 from avssl.data.whole import whole_video
 from avssl.encoders import Encoder, FusionHead, Projector, save_encoder, tiny_r2plus1d, tiny_resnet, tiny_sound
 from avssl.evaluation import Unscorable, read_scores
-from avssl.evaluation.audiovisual import FOREIGN, Lagged, lagged, located, timed
+from avssl.evaluation.audiovisual import BLOB, FOREIGN, Lagged, lagged, located, timed
 from avssl.evaluation.dense import Dense, evaluate_dense
+from avssl.evaluation.localisation import Localisation
 from avssl.evaluation.pair import Matching, Pair, load_fusion, load_pair
 from avssl.evaluation.propagation import Propagation
 from avssl.evaluation.synchrony import Synchrony
@@ -352,6 +353,24 @@ def test_located_truth_is_cropped_as_the_frames_are(everything: Catalogue) -> No
         assert frame.shape == (24, 24, 3)
         assert place.shape == (28, 28)  # of 32 pixels, 24 of 27 are kept
         assert 0 < place.mean() < 1
+
+
+def test_maps_that_follow_what_sticks_out_point_at_the_thing(everything: Catalogue) -> None:
+    class Contrasts(Pair):
+        def maps(self, video: Tensor, sound: Tensor) -> Tensor:
+            x = video.float()
+            away = (x - x.flatten(3).median(dim=3).values[..., None, None]).norm(dim=2)
+            return torch.nn.functional.avg_pool2d(away, 3, stride=1, padding=1)
+
+    own = pair_of()
+    sticks_out = Contrasts(
+        {"video": own.encoder("video"), "sound": own.encoder("sound")},
+        {"video": Projector(64, 16), "sound": Projector(64, 16)},
+    )
+    clips = offset_clips(everything.items, VIEW, workers=0)
+    found = located({("sticks out", 0): sticks_out}, clips).measured(choice=Localisation(side=56))
+    pointing = {key: m.values["pointing"].mean() for key, m in found.items()}
+    assert pointing["sticks out", 0] > max(pointing[BLOB], 0.6)
 
 
 def test_joints_of_a_manifest_are_scored(everything: Catalogue, tmp_path: Path) -> None:

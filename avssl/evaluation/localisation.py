@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from avssl.evaluation.measured import Measured
 
-__all__ = ["Localisation", "centre_blob", "consensus_iou", "localisation", "upper_half"]
+__all__ = ["Localisation", "centre_blob", "consensus_iou", "highest", "localisation", "pointed", "upper_half"]
 
 EDGES = {"small": 32**2, "medium": 96**2, "large": 144**2}
 """Areas of the truth up to which it is called so, in pixels of 224 × 224: Mo and Morgado, NeurIPS 2022,
@@ -45,6 +45,21 @@ def upper_half(values: np.ndarray) -> np.ndarray:
     return above
 
 
+def highest(values: np.ndarray, count: int) -> np.ndarray:
+    """Where a map (H, W) is among its `count` highest pixels; those that tie with the next one are not."""
+    flat = np.sort(values, axis=None)
+    chosen: np.ndarray = values > flat[-count - 1] if count < flat.size else np.ones(values.shape, bool)
+    return chosen
+
+
+def pointed(values: np.ndarray, truth: np.ndarray) -> float:
+    """Whether the highest pixel of a map (H, W) lies where the truth is above 0; of several, the share that do.
+
+    The pointing game of Zhang et al., ECCV 2016, arXiv:1608.00507, without a margin.
+    """
+    return float((truth[values == values.max()] > 0).mean())
+
+
 def consensus_iou(predicted: np.ndarray, truth: np.ndarray) -> float:
     """cIoU of a prediction (H, W) of 0 and 1 and a truth (H, W) in 0…1, the share of annotators who agree.
 
@@ -65,7 +80,10 @@ def localisation(
 ) -> Measured:
     """Success and area under its curve of M similarity maps (h, w), of any size each, and as many truths (H, W).
 
-    `chance` is what half of the pixels at random reach in expectation.
+    Half of the frame cannot overlap well with what is small: below a quarter of the frame cIoU@0.5 is out of reach for
+    any map. So besides there are "fitted" measures, whose prediction has as many pixels as the truth (as in Senocak et
+    al., ICCV 2023, arXiv:2309.10724), and "pointing", whether the highest pixel lies in the truth. `chance` is what as
+    many pixels at random reach.
 
     Raises:
         ValueError: other numbers of maps than of truths, none, or maps that are not finite.
@@ -74,21 +92,40 @@ def localisation(
         raise ValueError(f"{len(maps)} maps for {len(truths)} truths: give as many of each, and at least one")
     if not all(np.isfinite(m).all() for m in maps):
         raise ValueError("maps that are not finite: has the encoder diverged?")
-    targets = [_resized(t, choice.side, smooth=False) for t in truths]
-    overlaps = np.array(
-        [consensus_iou(upper_half(_resized(m, choice.side)), t) for m, t in zip(maps, targets, strict=True)]
-    )
-    shares = np.array([float(t.mean()) for t in targets])
-    blind = np.array(
-        [0.5 * s / (s + 0.5 * float((t == 0).mean())) if s else 0.0 for s, t in zip(shares, targets, strict=True)]
-    )
-    success, area = f"cIoU@{choice.success:g}", "AUC"
+    pairs = [
+        (_resized(m, choice.side), _resized(t, choice.side, smooth=False)) for m, t in zip(maps, truths, strict=True)
+    ]
+    targets = [t for _, t in pairs]
+    areas = [int((t > 0).sum()) for t in targets]
+    half = np.array([consensus_iou(upper_half(m), t) for m, t in pairs])
+    fitted = np.array([consensus_iou(highest(m, a), t) for (m, t), a in zip(pairs, areas, strict=True)])
+    blind = np.array([_blind(t, t.size // 2) for t in targets])
+    blind_fitted = np.array([_blind(t, a) for t, a in zip(targets, areas, strict=True)])
+    success, shares = f"cIoU@{choice.success:g}", np.array(areas) / choice.side**2
+    measures = {
+        success: ((half >= choice.success).astype(float), (blind >= choice.success).mean()),
+        "AUC": (_area(half, choice), _area(blind, choice).mean()),
+        f"fitted {success}": ((fitted >= choice.success).astype(float), (blind_fitted >= choice.success).mean()),
+        "fitted AUC": (_area(fitted, choice), _area(blind_fitted, choice).mean()),
+        "pointing": (np.array([pointed(m, t) for m, t in pairs]), shares.mean()),
+    }
     return Measured(
-        values={success: (overlaps >= choice.success).astype(float), area: _area(overlaps, choice)},
-        chance={success: float((blind >= choice.success).mean()), area: float(_area(blind, choice).mean())},
-        settings={"prediction": "upper half of the map", "side": choice.side},
-        found={"mean cIoU": float(overlaps.mean()), **_by_size(overlaps >= choice.success, shares)},
+        values={name: values for name, (values, _) in measures.items()},
+        chance={name: float(chance) for name, (_, chance) in measures.items()},
+        settings={"prediction": "upper half of the map; fitted: as many pixels as the truth", "side": choice.side},
+        found={
+            "mean cIoU": float(half.mean()),
+            "mean fitted cIoU": float(fitted.mean()),
+            "mean share of the frame": float(shares.mean()),
+            **_by_size(half >= choice.success, shares),
+        },
     )
+
+
+def _blind(truth: np.ndarray, count: int) -> float:
+    """The cIoU of `count` pixels at random, taken of the expected sums."""
+    below = float(truth.sum()) + count * float((truth == 0).mean())
+    return count * float(truth.mean()) / below if below > 0 else 1.0
 
 
 def centre_blob(height: int, width: int) -> np.ndarray:
