@@ -277,8 +277,8 @@ def test_ciou_and_auc_are_those_of_brute_force(rng: np.random.Generator) -> None
         order = np.sort(m.flatten())[::-1]
         chosen = m > (order[count] if count < m.size else -np.inf)
         fitted.append(ciou_by_hand(chosen, t))
-    assert measured.values["fitted cIoU@0.5"].mean() == pytest.approx(np.mean(np.array(fitted) >= 0.5))
-    assert measured.found["mean fitted cIoU"] == pytest.approx(np.mean(fitted))
+    assert measured.values["adaptive cIoU@0.5"].mean() == pytest.approx(np.mean(np.array(fitted) >= 0.5))
+    assert measured.found["mean adaptive cIoU"] == pytest.approx(np.mean(fitted))
     where = [np.unravel_index(m.argmax(), m.shape) for m in maps]
     hits = [float(t[w] > 0) for t, w in zip(truths, where, strict=True)]
     hits[1] = float((truths[1] > 0).mean())  # all ties
@@ -313,7 +313,7 @@ def test_the_chance_of_localisation_is_what_noise_reaches(rng: np.random.Generat
     truths = [box(32, 2, 3, 26)] * 300
     noise = [rng.normal(size=(32, 32)) for _ in truths]
     measured = localisation(noise, truths, choice=Localisation(side=32))
-    for metric, off in {"AUC": 0.03, "fitted AUC": 0.03, "pointing": 0.1}.items():
+    for metric, off in {"AUC": 0.03, "adaptive AUC": 0.03, "pointing": 0.1}.items():
         assert measured.values[metric].mean() == pytest.approx(measured.chance[metric], abs=off)
 
 
@@ -321,7 +321,7 @@ def test_what_is_small_is_out_of_reach_of_half_a_frame_only() -> None:
     truths = [box(32, 3, 4, 6), box(32, 20, 8, 7)]
     measured = localisation([t + 0.01 * centre_blob(32, 32) for t in truths], truths, choice=Localisation(side=32))
     assert measured.values["cIoU@0.5"].tolist() == [0, 0]
-    assert measured.values["fitted cIoU@0.5"].tolist() == [1, 1]
+    assert measured.values["adaptive cIoU@0.5"].tolist() == [1, 1]
     assert measured.values["pointing"].tolist() == [1, 1]
     assert measured.chance["pointing"] == pytest.approx((36 + 49) / 2 / 32**2)
 

@@ -19,7 +19,8 @@ from avssl.data.whole import whole_video
 from avssl.encoders import Encoder, FusionHead, Projector, save_encoder, tiny_r2plus1d, tiny_resnet, tiny_sound
 from avssl.evaluation import Unscorable, read_scores
 from avssl.evaluation.audiovisual import BLOB, FOREIGN, Lagged, lagged, located, timed
-from avssl.evaluation.dense import Dense, evaluate_dense
+from avssl.evaluation.dense import Dense
+from avssl.evaluation.dense_runs import evaluate_dense
 from avssl.evaluation.localisation import Localisation
 from avssl.evaluation.pair import Matching, Pair, load_fusion, load_pair
 from avssl.evaluation.propagation import Propagation

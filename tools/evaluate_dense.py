@@ -20,7 +20,8 @@ from rich.console import Console
 
 from avssl.cli import plainly
 from avssl.evaluation import across_runs, scores_table
-from avssl.evaluation.dense import Dense, evaluate_dense
+from avssl.evaluation.dense import Dense
+from avssl.evaluation.dense_runs import evaluate_dense
 from avssl.training import device_type
 
 

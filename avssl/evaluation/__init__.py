@@ -15,7 +15,8 @@ from avssl.evaluation.answers import Answers, Labelled, class_accuracy, confusio
 from avssl.evaluation.attentive import AttentiveHead, AttentiveProbe, attentive_probe
 from avssl.evaluation.baselines import frame_difference, mean_colour, mean_log_mel, naive
 from avssl.evaluation.crossmodal import CrossModal, cross_modal
-from avssl.evaluation.dense import Dense, evaluate_dense
+from avssl.evaluation.dense import Dense
+from avssl.evaluation.dense_runs import evaluate_dense
 from avssl.evaluation.evaluate import Evaluation, Findings, evaluate
 from avssl.evaluation.extraction import FeatureCache, extract, extract_all
 from avssl.evaluation.features import FeatureFunction, Features, Modality

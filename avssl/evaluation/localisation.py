@@ -81,8 +81,8 @@ def localisation(
     """Success and area under its curve of M similarity maps (h, w), of any size each, and as many truths (H, W).
 
     Half of the frame cannot overlap well with what is small: below a quarter of the frame cIoU@0.5 is out of reach for
-    any map. So besides there are "fitted" measures, whose prediction has as many pixels as the truth (as in Senocak et
-    al., ICCV 2023, arXiv:2309.10724), and "pointing", whether the highest pixel lies in the truth. `chance` is what as
+    any map. So besides there are "adaptive" measures, whose prediction has as many pixels as the truth (Senocak et
+    al., 2024, arXiv:2407.13676), and "pointing", whether the highest pixel lies in the truth. `chance` is what as
     many pixels at random reach.
 
     Raises:
@@ -105,17 +105,17 @@ def localisation(
     measures = {
         success: ((half >= choice.success).astype(float), (blind >= choice.success).mean()),
         "AUC": (_area(half, choice), _area(blind, choice).mean()),
-        f"fitted {success}": ((fitted >= choice.success).astype(float), (blind_fitted >= choice.success).mean()),
-        "fitted AUC": (_area(fitted, choice), _area(blind_fitted, choice).mean()),
+        f"adaptive {success}": ((fitted >= choice.success).astype(float), (blind_fitted >= choice.success).mean()),
+        "adaptive AUC": (_area(fitted, choice), _area(blind_fitted, choice).mean()),
         "pointing": (np.array([pointed(m, t) for m, t in pairs]), shares.mean()),
     }
     return Measured(
         values={name: values for name, (values, _) in measures.items()},
         chance={name: float(chance) for name, (_, chance) in measures.items()},
-        settings={"prediction": "upper half of the map; fitted: as many pixels as the truth", "side": choice.side},
+        settings={"prediction": "upper half of the map; adaptive: as many pixels as the truth", "side": choice.side},
         found={
             "mean cIoU": float(half.mean()),
-            "mean fitted cIoU": float(fitted.mean()),
+            "mean adaptive cIoU": float(fitted.mean()),
             "mean share of the frame": float(shares.mean()),
             **_by_size(half >= choice.success, shares),
         },
