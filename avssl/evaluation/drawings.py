@@ -77,6 +77,7 @@ def draw_sync(path: Path, curves: Mapping[str, SyncCurve]) -> None:
     first.legend(frameon=False)
     for axes in (told, first):
         axes.spines[["top", "right"]].set_visible(False)
+        axes.locator_params(axis="x", nbins=5)
     figure.savefig(path, dpi=110)
 
 
