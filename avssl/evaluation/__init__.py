@@ -14,6 +14,9 @@ from avssl.evaluation.analysis import (
 from avssl.evaluation.answers import Answers, Labelled, class_accuracy, confusion
 from avssl.evaluation.attentive import AttentiveHead, AttentiveProbe, attentive_probe
 from avssl.evaluation.baselines import frame_difference, mean_colour, mean_log_mel, naive
+from avssl.evaluation.crossmodal import CrossModal, cross_modal
+from avssl.evaluation.dense import Dense
+from avssl.evaluation.dense_runs import evaluate_dense
 from avssl.evaluation.evaluate import Evaluation, Findings, evaluate
 from avssl.evaluation.extraction import FeatureCache, extract, extract_all
 from avssl.evaluation.features import FeatureFunction, Features, Modality
@@ -26,9 +29,14 @@ from avssl.evaluation.head import Card, Head, LinearHead, load_head, save_head
 from avssl.evaluation.knn import NearestNeighbours, nearest, nearest_neighbours
 from avssl.evaluation.layers import Layers, Pooled, Pooling, Tokens, pooled_to
 from avssl.evaluation.linear import LinearProbe, fit_linear, linear_probe
+from avssl.evaluation.localisation import Localisation, centre_blob, consensus_iou, localisation
+from avssl.evaluation.measured import Measured
 from avssl.evaluation.multilabel import ManyLabelProbe, Ranked, many_label_probe
 from avssl.evaluation.neighbours import Neighbours, picture_neighbours
+from avssl.evaluation.overlap import boundary_f, correct_joints, jaccard
+from avssl.evaluation.pair import Fusion, Matching, Pair, load_fusion, load_pair
 from avssl.evaluation.probe import Probe, probes
+from avssl.evaluation.propagation import Propagation, propagate
 from avssl.evaluation.ranking import area_under_curve, average_precision, d_prime
 from avssl.evaluation.recogniser import Recogniser, RecogniserCard, load_recogniser, save_recogniser
 from avssl.evaluation.rescale import rescale
@@ -38,6 +46,8 @@ from avssl.evaluation.scores import Score, across_runs, bootstrap, read_scores, 
 from avssl.evaluation.sgd import SGDProbe, sgd_probe
 from avssl.evaluation.splits import Fold, Split, Unscorable, folds, guard, labels_of, many_labels_of
 from avssl.evaluation.svm import VOC07, LinearSVM, linear_svm, many_label_svm, vote
+from avssl.evaluation.synchrony import SyncCurve, Synchrony, sync_curve, synchrony
+from avssl.evaluation.tracking import Tracking, carry_joints, carry_masks, joint_scores, mask_scores
 
 __all__ = [
     "COCLR",
@@ -50,6 +60,8 @@ __all__ = [
     "Card",
     "ClipProtocol",
     "ClipProtocols",
+    "CrossModal",
+    "Dense",
     "Evaluation",
     "FeatureCache",
     "FeatureFunction",
@@ -58,6 +70,7 @@ __all__ = [
     "FineTune",
     "Fold",
     "Fractions",
+    "Fusion",
     "Head",
     "Health",
     "Labelled",
@@ -66,13 +79,18 @@ __all__ = [
     "LinearHead",
     "LinearProbe",
     "LinearSVM",
+    "Localisation",
     "ManyLabelProbe",
+    "Matching",
+    "Measured",
     "Modality",
     "NearestNeighbours",
     "Neighbours",
+    "Pair",
     "Pooled",
     "Pooling",
     "Probe",
+    "Propagation",
     "Ranked",
     "Recogniser",
     "RecogniserCard",
@@ -80,7 +98,10 @@ __all__ = [
     "SGDProbe",
     "Score",
     "Split",
+    "SyncCurve",
+    "Synchrony",
     "Tokens",
+    "Tracking",
     "Trained",
     "Unscorable",
     "across_runs",
@@ -91,12 +112,20 @@ __all__ = [
     "attentive_probe",
     "average_precision",
     "bootstrap",
+    "boundary_f",
+    "carry_joints",
+    "carry_masks",
+    "centre_blob",
     "class_accuracy",
     "collapsed",
     "confusion",
+    "consensus_iou",
+    "correct_joints",
+    "cross_modal",
     "d_prime",
     "effective_rank",
     "evaluate",
+    "evaluate_dense",
     "evaluate_runs",
     "extract",
     "extract_all",
@@ -107,16 +136,22 @@ __all__ = [
     "frame_difference",
     "guard",
     "health",
+    "jaccard",
+    "joint_scores",
     "labels_of",
     "linear_cka",
     "linear_probe",
     "linear_svm",
+    "load_fusion",
     "load_head",
+    "load_pair",
     "load_recogniser",
     "load_trained",
+    "localisation",
     "many_label_probe",
     "many_label_svm",
     "many_labels_of",
+    "mask_scores",
     "mean_colour",
     "mean_log_mel",
     "naive",
@@ -125,6 +160,7 @@ __all__ = [
     "picture_neighbours",
     "pooled_to",
     "probes",
+    "propagate",
     "read_scores",
     "representation_similarity",
     "rescale",
@@ -134,6 +170,8 @@ __all__ = [
     "scores_table",
     "sgd_probe",
     "shortened",
+    "sync_curve",
+    "synchrony",
     "transfer",
     "uniformity",
     "vote",

@@ -2,6 +2,7 @@
 
 from avssl.samplers.clips import RandomClips, SlidingClips, UniformClips
 from avssl.samplers.grid import ClipSampler, SoundingSampler
+from avssl.samplers.offsets import SoundOffsets
 from avssl.samplers.order import ClipOrder, TemporalOrderTriple, permutation, permutation_index
 from avssl.samplers.speed import Pace
 from avssl.samplers.stages import ForeignSound, Frozen, Stages
@@ -16,6 +17,7 @@ __all__ = [
     "Pace",
     "RandomClips",
     "SlidingClips",
+    "SoundOffsets",
     "SoundingSampler",
     "Stages",
     "TemporalOrderTriple",

@@ -6,6 +6,7 @@ from avssl.media.toybox.facts import Truth, scene_truth
 from avssl.media.toybox.facts import read_truth as truth
 from avssl.media.toybox.hearing import sound
 from avssl.media.toybox.making import cache_root, make_toybox
+from avssl.media.toybox.masks import in_toybox, masks
 from avssl.media.toybox.picture import frame_times, frames, mask
 from avssl.media.toybox.world import Motion, State, draw_motion, reverse
 
@@ -28,8 +29,10 @@ __all__ = [
     "draw_scene",
     "frame_times",
     "frames",
+    "in_toybox",
     "make_toybox",
     "mask",
+    "masks",
     "reverse",
     "scene_truth",
     "sound",
