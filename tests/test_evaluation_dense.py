@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from avssl.evaluation.crossmodal import CrossModal, cross_modal
-from avssl.evaluation.localisation import (
+from avssl.evaluation.dense.crossmodal import CrossModal, cross_modal
+from avssl.evaluation.dense.localisation import (
     Localisation,
     centre_blob,
     consensus_iou,
     localisation,
     upper_half,
 )
-from avssl.evaluation.measured import Measured, hit_of_ranked
-from avssl.evaluation.overlap import boundary, boundary_f, correct_joints, jaccard, person_size
-from avssl.evaluation.propagation import (
+from avssl.evaluation.dense.measured import Measured, hit_of_ranked
+from avssl.evaluation.dense.overlap import boundary, boundary_f, correct_joints, jaccard, person_size
+from avssl.evaluation.dense.propagation import (
     Propagation,
     joint_maps,
     joints_from,
@@ -25,8 +25,8 @@ from avssl.evaluation.propagation import (
     masks_from,
     propagate,
 )
-from avssl.evaluation.synchrony import Synchrony, sync_curve, synchrony
-from avssl.evaluation.tracking import Tracked, joint_scores, mask_scores
+from avssl.evaluation.dense.synchrony import Synchrony, sync_curve, synchrony
+from avssl.evaluation.dense.tracking import Tracked, joint_scores, mask_scores
 
 
 @pytest.fixture

@@ -18,14 +18,14 @@ from avssl.data.truth import boxes_map, has_boxes, joints_of, masks_of, sounding
 from avssl.data.whole import whole_video
 from avssl.encoders import Encoder, FusionHead, Projector, save_encoder, tiny_r2plus1d, tiny_resnet, tiny_sound
 from avssl.evaluation import Unscorable, read_scores
-from avssl.evaluation.audiovisual import BLOB, FOREIGN, Lagged, lagged, located, timed
-from avssl.evaluation.dense import Dense
-from avssl.evaluation.dense_runs import evaluate_dense
-from avssl.evaluation.localisation import Localisation
-from avssl.evaluation.pair import Matching, Pair, load_fusion, load_pair
-from avssl.evaluation.propagation import Propagation
-from avssl.evaluation.synchrony import Synchrony
-from avssl.evaluation.tracking import COPY, Tracking, carry_joints, carry_masks, feature_maps, fine_tap
+from avssl.evaluation.dense.audiovisual import BLOB, FOREIGN, Lagged, lagged, located, timed
+from avssl.evaluation.dense.choice import Dense
+from avssl.evaluation.dense.localisation import Localisation
+from avssl.evaluation.dense.pair import Matching, Pair, load_fusion, load_pair
+from avssl.evaluation.dense.propagation import Propagation
+from avssl.evaluation.dense.runs import evaluate_dense
+from avssl.evaluation.dense.synchrony import Synchrony
+from avssl.evaluation.dense.tracking import COPY, Tracking, carry_joints, carry_masks, feature_maps, fine_tap
 from avssl.media.toybox import Toybox, make_toybox, masks, truth
 from avssl.samplers import SoundOffsets
 from avssl.tasks import Classify, Contrast, synchronised

@@ -37,12 +37,12 @@ from avssl.evaluation import (
     shortened,
 )
 from avssl.evaluation.answers import Labelled
-from avssl.evaluation.finetune_choice import parts_of
-from avssl.evaluation.finetune_once import Training
-from avssl.evaluation.finetune_task import Recognise, mixed
-from avssl.evaluation.finetune_test import averaged, recognise, test_clips, training_clips
-from avssl.evaluation.finetune_train import Selection, held_out, train_choice
-from avssl.evaluation.recogniser import check_fits
+from avssl.evaluation.finetune.choice import parts_of
+from avssl.evaluation.finetune.once import Training
+from avssl.evaluation.finetune.recogniser import check_fits
+from avssl.evaluation.finetune.task import Recognise, mixed
+from avssl.evaluation.finetune.testing import averaged, recognise, test_clips, training_clips
+from avssl.evaluation.finetune.training import Selection, held_out, train_choice
 from avssl.samplers import RandomClips, SlidingClips
 from avssl.training import Train
 from avssl.training.optimisers import optimiser

@@ -20,8 +20,8 @@ from rich.console import Console
 
 from avssl.cli import plainly
 from avssl.evaluation import across_runs, scores_table
-from avssl.evaluation.dense import Dense
-from avssl.evaluation.dense_runs import evaluate_dense
+from avssl.evaluation.dense.choice import Dense
+from avssl.evaluation.dense.runs import evaluate_dense
 from avssl.training import device_type
 
 

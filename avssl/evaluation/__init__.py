@@ -14,31 +14,33 @@ from avssl.evaluation.analysis import (
 from avssl.evaluation.answers import Answers, Labelled, class_accuracy, confusion
 from avssl.evaluation.attentive import AttentiveHead, AttentiveProbe, attentive_probe
 from avssl.evaluation.baselines import frame_difference, mean_colour, mean_log_mel, naive
-from avssl.evaluation.crossmodal import CrossModal, cross_modal
-from avssl.evaluation.dense import Dense
-from avssl.evaluation.dense_runs import evaluate_dense
+from avssl.evaluation.dense.choice import Dense
+from avssl.evaluation.dense.crossmodal import CrossModal, cross_modal
+from avssl.evaluation.dense.localisation import Localisation, centre_blob, consensus_iou, localisation
+from avssl.evaluation.dense.measured import Measured
+from avssl.evaluation.dense.overlap import boundary_f, correct_joints, jaccard
+from avssl.evaluation.dense.pair import Fusion, Matching, Pair, load_fusion, load_pair
+from avssl.evaluation.dense.propagation import Propagation, propagate
+from avssl.evaluation.dense.runs import evaluate_dense
+from avssl.evaluation.dense.synchrony import SyncCurve, Synchrony, sync_curve, synchrony
+from avssl.evaluation.dense.tracking import Tracking, carry_joints, carry_masks, joint_scores, mask_scores
 from avssl.evaluation.evaluate import Evaluation, Findings, evaluate
 from avssl.evaluation.extraction import FeatureCache, extract, extract_all
 from avssl.evaluation.features import FeatureFunction, Features, Modality
-from avssl.evaluation.finetune import apply_recogniser, fine_tune
-from avssl.evaluation.finetune_choice import FineTune
-from avssl.evaluation.finetune_presets import ClipProtocols, LinearClipProtocols
-from avssl.evaluation.finetune_protocol import ClipProtocol, shortened
+from avssl.evaluation.finetune.choice import FineTune
+from avssl.evaluation.finetune.presets import ClipProtocols, LinearClipProtocols
+from avssl.evaluation.finetune.protocol import ClipProtocol, shortened
+from avssl.evaluation.finetune.recogniser import Recogniser, RecogniserCard, load_recogniser, save_recogniser
+from avssl.evaluation.finetune.run import apply_recogniser, fine_tune
 from avssl.evaluation.fractions import Fractions, fraction, with_fractions
 from avssl.evaluation.head import Card, Head, LinearHead, load_head, save_head
 from avssl.evaluation.knn import NearestNeighbours, nearest, nearest_neighbours
 from avssl.evaluation.layers import Layers, Pooled, Pooling, Tokens, pooled_to
 from avssl.evaluation.linear import LinearProbe, fit_linear, linear_probe
-from avssl.evaluation.localisation import Localisation, centre_blob, consensus_iou, localisation
-from avssl.evaluation.measured import Measured
 from avssl.evaluation.multilabel import ManyLabelProbe, Ranked, many_label_probe
 from avssl.evaluation.neighbours import Neighbours, picture_neighbours
-from avssl.evaluation.overlap import boundary_f, correct_joints, jaccard
-from avssl.evaluation.pair import Fusion, Matching, Pair, load_fusion, load_pair
 from avssl.evaluation.probe import Probe, probes
-from avssl.evaluation.propagation import Propagation, propagate
 from avssl.evaluation.ranking import area_under_curve, average_precision, d_prime
-from avssl.evaluation.recogniser import Recogniser, RecogniserCard, load_recogniser, save_recogniser
 from avssl.evaluation.rescale import rescale
 from avssl.evaluation.retrieval import COCLR, SELAVI, VCOP, Retrieval, retrieval
 from avssl.evaluation.runs import Trained, evaluate_runs, load_trained, transfer
@@ -46,8 +48,6 @@ from avssl.evaluation.scores import Score, across_runs, bootstrap, read_scores, 
 from avssl.evaluation.sgd import SGDProbe, sgd_probe
 from avssl.evaluation.splits import Fold, Split, Unscorable, folds, guard, labels_of, many_labels_of
 from avssl.evaluation.svm import VOC07, LinearSVM, linear_svm, many_label_svm, vote
-from avssl.evaluation.synchrony import SyncCurve, Synchrony, sync_curve, synchrony
-from avssl.evaluation.tracking import Tracking, carry_joints, carry_masks, joint_scores, mask_scores
 
 __all__ = [
     "COCLR",

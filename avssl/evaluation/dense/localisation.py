@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from avssl.evaluation.measured import Measured
+from avssl.evaluation.dense.measured import Measured
 
 __all__ = ["Localisation", "centre_blob", "consensus_iou", "highest", "localisation", "pointed", "upper_half"]
 

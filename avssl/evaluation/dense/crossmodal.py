@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avssl.evaluation.measured import Measured, hit_of_ranked
+from avssl.evaluation.dense.measured import Measured, hit_of_ranked
 
 __all__ = ["CrossModal", "cosines", "cross_modal"]
 

@@ -14,10 +14,9 @@ from avssl.data import Item
 from avssl.data.truth import joints_of, masks_of
 from avssl.data.whole import whole_video
 from avssl.encoders import Encoder, FrameEncoder
-from avssl.evaluation.features import evaluating
-from avssl.evaluation.measured import Measured
-from avssl.evaluation.overlap import boundary_f, correct_joints, jaccard
-from avssl.evaluation.propagation import (
+from avssl.evaluation.dense.measured import Measured
+from avssl.evaluation.dense.overlap import boundary_f, correct_joints, jaccard
+from avssl.evaluation.dense.propagation import (
     Propagation,
     joint_maps,
     joints_from,
@@ -25,6 +24,7 @@ from avssl.evaluation.propagation import (
     masks_from,
     propagate,
 )
+from avssl.evaluation.features import evaluating
 
 __all__ = [
     "COPY",

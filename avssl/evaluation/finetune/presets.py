@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import Enum, member
 
-from avssl.evaluation.finetune_protocol import ClipProtocol
+from avssl.evaluation.finetune.protocol import ClipProtocol
 
 __all__ = [
     "AVID",

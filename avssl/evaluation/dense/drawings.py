@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from avssl.evaluation.synchrony import SyncCurve
+from avssl.evaluation.dense.synchrony import SyncCurve
 
 __all__ = ["draw_maps", "draw_masks", "draw_sync", "painted"]
 

@@ -14,10 +14,10 @@ from avssl.data import Damaged, Data, Item
 from avssl.encoders import Encoder
 from avssl.evaluation.answers import Labelled, confusion, pooled, to_scores
 from avssl.evaluation.evaluate import PRETRAINED, RANDOM, Findings
-from avssl.evaluation.finetune_choice import FineTune, Parts, groups_of, parts_of
-from avssl.evaluation.finetune_once import Outcome, Training, answers_of
-from avssl.evaluation.finetune_test import recognise, test_clips, write_predictions
-from avssl.evaluation.recogniser import check_fits, load_recogniser
+from avssl.evaluation.finetune.choice import FineTune, Parts, groups_of, parts_of
+from avssl.evaluation.finetune.once import Outcome, Training, answers_of
+from avssl.evaluation.finetune.recogniser import check_fits, load_recogniser
+from avssl.evaluation.finetune.testing import recognise, test_clips, write_predictions
 from avssl.evaluation.scores import Score
 from avssl.evaluation.splits import Split, Unscorable, column
 

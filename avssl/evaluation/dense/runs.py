@@ -18,15 +18,15 @@ from avssl.data import Clips, Item, catalogue
 from avssl.data.offsets import offset_clips
 from avssl.data.truth import has_boxes, has_joints, has_masks
 from avssl.encoders import Encoder, reinitialised
-from avssl.evaluation.audiovisual import embedded, lagged, located, timed
-from avssl.evaluation.dense import PROTOCOLS, Dense, DenseProtocol
-from avssl.evaluation.drawings import draw_maps, draw_masks, draw_sync
+from avssl.evaluation.dense.audiovisual import embedded, lagged, located, timed
+from avssl.evaluation.dense.choice import PROTOCOLS, Dense, DenseProtocol
+from avssl.evaluation.dense.drawings import draw_maps, draw_masks, draw_sync
+from avssl.evaluation.dense.pair import Fusion, Matching, Pair, Stream, load_fusion, load_pair
+from avssl.evaluation.dense.tracking import COPY, Key, Tracked, carry_joints, carry_masks, joint_scores, mask_scores
 from avssl.evaluation.evaluate import PRETRAINED, RANDOM
-from avssl.evaluation.pair import Fusion, Matching, Pair, Stream, load_fusion, load_pair
 from avssl.evaluation.runs import Trained, load_trained
 from avssl.evaluation.scores import Score, write_scores
 from avssl.evaluation.splits import Unscorable
-from avssl.evaluation.tracking import COPY, Key, Tracked, carry_joints, carry_masks, joint_scores, mask_scores
 from avssl.training import hardware
 
 __all__ = ["evaluate_dense"]

@@ -11,12 +11,12 @@ import torch
 from avssl.core import Box, Clip, Example, MediaError
 from avssl.data import Clips, batches
 from avssl.data.truth import sounding_at
-from avssl.evaluation.crossmodal import CrossModal, cross_modal
-from avssl.evaluation.localisation import Localisation, centre_blob, localisation
-from avssl.evaluation.measured import Measured
-from avssl.evaluation.pair import Matching, Pair
-from avssl.evaluation.synchrony import SyncCurve, Synchrony, sync_curve, synchrony
-from avssl.evaluation.tracking import Key
+from avssl.evaluation.dense.crossmodal import CrossModal, cross_modal
+from avssl.evaluation.dense.localisation import Localisation, centre_blob, localisation
+from avssl.evaluation.dense.measured import Measured
+from avssl.evaluation.dense.pair import Matching, Pair
+from avssl.evaluation.dense.synchrony import SyncCurve, Synchrony, sync_curve, synchrony
+from avssl.evaluation.dense.tracking import Key
 
 __all__ = ["BLOB", "FOREIGN", "Embedded", "Lagged", "Located", "embedded", "lagged", "located", "timed"]
 

@@ -14,10 +14,10 @@ import torch
 from avssl.data import Clips
 from avssl.encoders import Encoder, save_weights
 from avssl.evaluation.answers import Labelled
-from avssl.evaluation.finetune_protocol import ClipProtocol
-from avssl.evaluation.finetune_test import recognise
+from avssl.evaluation.finetune.protocol import ClipProtocol
+from avssl.evaluation.finetune.recogniser import Recogniser
+from avssl.evaluation.finetune.testing import recognise
 from avssl.evaluation.hold_out import cross_parts, members
-from avssl.evaluation.recogniser import Recogniser
 from avssl.training import Train
 
 __all__ = ["Selection", "held_out", "train_choice"]

@@ -9,8 +9,8 @@ import numpy as np
 
 from avssl.data import Damaged, Item, Reading
 from avssl.evaluation.answers import Labelled
-from avssl.evaluation.finetune_presets import VCOP
-from avssl.evaluation.finetune_protocol import ClipProtocol
+from avssl.evaluation.finetune.presets import VCOP
+from avssl.evaluation.finetune.protocol import ClipProtocol
 from avssl.evaluation.splits import Fold, Split, belonging, folds, guard, labels_of
 from avssl.training import Train
 

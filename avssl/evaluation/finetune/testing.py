@@ -16,8 +16,8 @@ from torch import Tensor
 from avssl.core import MediaError, Sampler
 from avssl.data import Clips, Damaged, Item, Loader, Reading
 from avssl.evaluation.features import evaluating
-from avssl.evaluation.finetune_protocol import ClipProtocol
-from avssl.evaluation.recogniser import Recogniser
+from avssl.evaluation.finetune.protocol import ClipProtocol
+from avssl.evaluation.finetune.recogniser import Recogniser
 from avssl.samplers import RandomClips, SlidingClips, UniformClips
 from avssl.training import Ranks
 from avssl.transforms import (

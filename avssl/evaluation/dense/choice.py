@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from avssl.data import Damaged, Reading
-from avssl.evaluation.crossmodal import CrossModal
-from avssl.evaluation.localisation import Localisation
-from avssl.evaluation.synchrony import Synchrony
-from avssl.evaluation.tracking import Tracking
+from avssl.evaluation.dense.crossmodal import CrossModal
+from avssl.evaluation.dense.localisation import Localisation
+from avssl.evaluation.dense.synchrony import Synchrony
+from avssl.evaluation.dense.tracking import Tracking
 
 __all__ = ["PROTOCOLS", "Dense", "DenseProtocol"]
 

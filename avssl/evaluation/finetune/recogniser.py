@@ -16,7 +16,7 @@ from avssl.core import MediaError
 from avssl.encoders import Encoder, Origin
 from avssl.encoders.weights import constructor_of, fill, read_state, write_state
 from avssl.evaluation.features import evaluating
-from avssl.evaluation.finetune_protocol import ClipProtocol
+from avssl.evaluation.finetune.protocol import ClipProtocol
 from avssl.evaluation.layers import pooled_to
 
 __all__ = ["Recogniser", "RecogniserCard", "check_fits", "load_recogniser", "save_recogniser"]

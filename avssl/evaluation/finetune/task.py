@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from avssl.core import Example
 from avssl.encoders import Encoder
-from avssl.evaluation.finetune_protocol import ClipProtocol
-from avssl.evaluation.recogniser import Recogniser
+from avssl.evaluation.finetune.protocol import ClipProtocol
+from avssl.evaluation.finetune.recogniser import Recogniser
 from avssl.tasks import Task
 
 __all__ = ["Recognise"]

@@ -16,13 +16,13 @@ from avssl.data import Clips, Data, View
 from avssl.encoders import Encoder, load_weights, reinitialised, save_encoder, save_weights
 from avssl.evaluation.answers import Answers, Labelled, answered, class_accuracy, confusion
 from avssl.evaluation.evaluate import PRETRAINED
-from avssl.evaluation.finetune_choice import FineTune, Parts, groups_of
-from avssl.evaluation.finetune_protocol import ClipProtocol
-from avssl.evaluation.finetune_task import Recognise
-from avssl.evaluation.finetune_test import Recognised, recognise, test_clips, training_clips, write_predictions
-from avssl.evaluation.finetune_train import Selection, held_out, train_choice
+from avssl.evaluation.finetune.choice import FineTune, Parts, groups_of
+from avssl.evaluation.finetune.protocol import ClipProtocol
+from avssl.evaluation.finetune.recogniser import Recogniser, RecogniserCard, save_recogniser
+from avssl.evaluation.finetune.task import Recognise
+from avssl.evaluation.finetune.testing import Recognised, recognise, test_clips, training_clips, write_predictions
+from avssl.evaluation.finetune.training import Selection, held_out, train_choice
 from avssl.evaluation.fractions import fraction
-from avssl.evaluation.recogniser import Recogniser, RecogniserCard, save_recogniser
 from avssl.evaluation.splits import Fold, guard
 from avssl.training import Run, Train, device_type, fit, start
 from avssl.training.ranks import join

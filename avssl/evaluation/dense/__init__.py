@@ -1,0 +1,1 @@
+"""Protocols on maps of features, and on video and sound together: propagation, localisation, synchrony, retrieval."""
