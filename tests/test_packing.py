@@ -237,17 +237,20 @@ def test_a_clip_that_is_done_is_not_made_again(
     assert made == [0, 1, 1, 2, 3, 5, 6, 7]
 
 
+@pytest.mark.parametrize("refuses", [False, True])
 def test_a_process_that_dies_costs_its_own_file_only(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: bool
 ) -> None:
     class Pool:
-        """Dies at the third job, and fails all that were waiting with it."""
+        """Dies at the third job, fails all that were waiting with it, and may take no more."""
 
         def __init__(self) -> None:
             self.dead = False
 
         def submit(self, work: Callable[[clip.Job], clip.Made], job: clip.Job) -> Future[clip.Made]:
             future: Future[clip.Made] = Future()
+            if self.dead and refuses:
+                raise BrokenProcessPool("dead")
             self.dead = self.dead or job.item.index == 2
             if self.dead:
                 future.set_exception(BrokenProcessPool("dead"))

@@ -37,7 +37,7 @@ def made_in_order(jobs: Sequence[Job], *, workers: int, work: Callable[[Job], Ma
     try:
         for _ in jobs:
             while len(pending) < AHEAD * workers and (job := next(upcoming, None)) is not None:
-                pending.append((job, pool.submit(work, job)))
+                pending.append((job, _submitted(pool, work, job)))
             job, future = pending.popleft()
             try:
                 yield future.result()
@@ -45,9 +45,19 @@ def made_in_order(jobs: Sequence[Job], *, workers: int, work: Callable[[Job], Ma
                 pool.shutdown(wait=True)
                 pool = _pool(workers)
                 yield _alone(job, work)
-                pending = deque((j, f if _done(f) else pool.submit(work, j)) for j, f in pending)
+                pending = deque((j, f if _done(f) else _submitted(pool, work, j)) for j, f in pending)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submitted(pool: ProcessPoolExecutor, work: Callable[[Job], Made], job: Job) -> Future[Made]:
+    """The future of a job; of a pool that has broken meanwhile, one that says so when its turn comes."""
+    try:
+        return pool.submit(work, job)
+    except BrokenProcessPool as e:
+        future: Future[Made] = Future()
+        future.set_exception(e)
+        return future
 
 
 def _done(future: Future[Made]) -> bool:
