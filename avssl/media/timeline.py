@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 from statistics import median
 from typing import Any, NamedTuple, cast
 
@@ -15,7 +15,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from avssl.core import MediaError
 from avssl.media.files import open_container
-from avssl.media.packets import Row, Track, demux
+from avssl.media.packets import AnyPacket, Row, Track, demux
 from avssl.media.table import PictureTable
 from avssl.media.turn import Turn
 from avssl.media.units import B_VOP, KEPT, TOLD
@@ -149,7 +149,8 @@ def _by_decoding(track: Track) -> _Decoded:
         stream = container.streams[track.stream.index]
         context: Any = stream.codec_context
         context.thread_type, context.thread_count = ThreadType.NONE, 1
-        for row, packet in enumerate([*demux(container, [stream]), None]):
+        ends: list[AnyPacket | None] = [None]
+        for row, packet in enumerate(chain(demux(container, [stream]), ends)):  # one by one: all may be gigabytes
             if packet is not None:
                 packet.pts, packet.dts = row, None
             try:
