@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from avssl.core import MediaError
-from avssl.media.files import first_bytes
+from avssl.media.files import Stamp, read_whole
 from avssl.media.table import SoundTable
 
 __all__ = ["Heard", "Stretch", "ahead", "lost", "refuse", "warm_up"]
@@ -25,6 +25,9 @@ PAGES = {b"OggS": 1.0, b"fLaC": 0.0}
 """First bytes of formats that number their samples and cannot pause: what is missing between two packets is lost. So
 long (s) before the gap sound may be out of place, as FFmpeg counts a page of Ogg on from the last that it has seen."""
 
+SAMPLE = 1024
+"""Packets, about, whose lengths tell the usual one of a track."""
+
 Stretch = tuple[int, int]
 """Samples [start, stop) of the clock of a track."""
 
@@ -32,9 +35,9 @@ Heard = tuple[int, int, bool]
 """Where a decoded frame begins and ends (samples), and whether packets failed since the one before."""
 
 
-def ahead(path: Path, table: SoundTable) -> int | None:
+def ahead(path: Path, table: SoundTable, stamp: Stamp) -> int | None:
     """How many samples behind a stretch a gap may show that it is out of place; None: gaps do not show that."""
-    page = None if len(table.ends) else PAGES.get(first_bytes(path, 4))
+    page = None if len(table.ends) else PAGES.get(read_whole(path, stamp, most=4))
     return None if page is None else round(page * table.rate)
 
 
@@ -69,9 +72,13 @@ def _unheard(table: SoundTable, begin: int, end: int) -> list[Stretch]:
     """What packets hold of samples [begin, end). None holds more than is usual: one may be told to last for a pause."""
     if not len(table.ends):
         return []
-    stops = table.ends.astype(np.int64)
-    starts = np.concatenate([stops[:1], stops[:-1]])
-    stops = np.minimum(stops, starts + int(np.median(stops - starts)))
+    # only what lies there is looked at, and a sample of the rest: a track of two hours has half a million packets
+    some = np.arange(1, len(table.ends), max(1, len(table.ends) // SAMPLE))
+    usual = int(np.median(table.ends[some].astype(np.int64) - table.ends[some - 1])) if len(some) else 0
+    first, last = (int(np.searchsorted(table.ends, n, side)) for n, side in ((begin, "right"), (end, "left")))
+    stops = table.ends[first : last + 1].astype(np.int64)
+    starts = table.ends[np.maximum(np.arange(first, first + len(stops)) - 1, 0)].astype(np.int64)
+    stops = np.minimum(stops, starts + usual)
     return [(max(int(a), begin), min(int(b), end)) for a, b in zip(starts, stops, strict=True) if a < end and b > begin]
 
 

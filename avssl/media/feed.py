@@ -14,7 +14,7 @@ from av.codec.context import ThreadType
 from av.error import FFmpegError
 from av.packet import Packet, PacketSideData
 
-from avssl.media.files import Bytes, Stamp, changed, open_container, stamp_of
+from avssl.media.files import Bytes, Stamp, open_container
 from avssl.media.packets import AnyPacket, Track, demux
 from avssl.media.table import PictureTable, SoundTable
 
@@ -121,18 +121,17 @@ class DemuxedFeed(Feed):
     """Takes packets from the demuxer, and counts them."""
 
     def __init__(self, path: Path, table: PictureTable | SoundTable, stamp: Stamp) -> None:
-        if stamp_of(path) != stamp:
-            raise changed(path)
-        self._path, self._table = path, table
+        Bytes(path, stamp).close()  # or it has changed
+        self._path, self._table, self._stamp = path, table, stamp
         # one container keeps the decoder, another gives packets: it can be opened again when a seek has gone astray
-        self._keeper = open_container(path)
+        self._keeper = open_container(path, stamp)
         self.context = self._keeper.streams[table.stream].codec_context
         self.context.thread_type, self.context.thread_count = ThreadType.NONE, 1
         self._header: PacketSideData | None = None
         self._open()
 
     def _open(self) -> None:
-        self._container = open_container(self._path)
+        self._container = open_container(self._path, self._stamp)
         self._stream = self._container.streams[self._table.stream]
         self._packets, self._next = demux(self._container, [self._stream]), 0
 

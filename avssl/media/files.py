@@ -143,8 +143,9 @@ def read_whole(path: Path, stamp: Stamp | None = None, *, most: int | None = Non
         return content.read(stamp.size if most is None else min(most, stamp.size), 0)
 
 
-def open_container(path: Path) -> InputContainer:
-    """Open a file for demuxing; a playlist cannot make it touch the network.
+def open_container(path: Path, stamp: Stamp | None = None) -> InputContainer:
+    """Open a file for demuxing; a playlist cannot make it touch the network. With its `stamp` a member of a tar file
+    need not be looked for.
 
     Raises:
         MediaError: FFmpeg does not know what it is.
@@ -153,7 +154,7 @@ def open_container(path: Path) -> InputContainer:
         # an absolute path cannot be taken for a protocol ("data:…"); odd bytes in titles are no reason to refuse
         url, protocols = os.path.abspath(path), "file"
         if (tar := tar_of(path)) is not None:
-            stamp = stamp_of(path)
+            stamp = stamp or stamp_of(path)
             url = f"subfile,,start,{stamp.begin},end,{stamp.begin + stamp.size},,:{os.path.abspath(tar)}"
             protocols = "file,subfile"
         return av.open(url, metadata_errors="replace", container_options={"protocol_whitelist": protocols})

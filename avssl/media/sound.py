@@ -71,7 +71,7 @@ def pieces(path: Path, table: SoundTable, stamp: Stamp, start: int, stop: int) -
 
 def _decode(path: Path, table: SoundTable, stamp: Stamp, start: int, stop: int) -> tuple[list[Piece], list[Stretch]]:
     """Decode the samples [start, stop), and some around them: contiguous pieces, and the stretches that are lost."""
-    page = ahead(path, table)
+    page = ahead(path, table, stamp)
     until = stop + (page or 0)
     first, count = first_row(table, start), len(table.size)
     last = min(int(np.searchsorted(table.ends, until)) + BEHIND, count - 1) if len(table.ends) else count - 1
