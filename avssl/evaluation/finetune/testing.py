@@ -126,7 +126,9 @@ def recognise(
     views = (protocol.test_clips or 0) * min(protocol.test_crops, 5)
     at_once = max(1, protocol.batch_size // views) if views else 1
     mine = range(ranks.rank, len(clips), ranks.world)
-    loader = Loader(clips, [mine[i : i + at_once] for i in range(0, len(mine), at_once)], device=device, ahead=at_once)
+    chunks = [mine[i : i + at_once] for i in range(0, len(mine), at_once)]
+    # of windows there may be thousands in an item, which is then read alone
+    loader = Loader(clips, chunks, device=device, ahead=max(at_once, clips.workers) if views else 1)
     found: list[tuple[str, str]] = []
     with evaluating(recogniser), torch.inference_mode():
         for batch in loader:
