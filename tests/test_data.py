@@ -135,6 +135,20 @@ class TestCatalogue:
         assert looked == [tones / "low" / "02.wav"]
         assert [i.info.duration for i in again].count(2.0) == 1
 
+    def test_what_was_found_is_kept_on_the_way(self, tones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        there: list[bool] = []
+
+        def spy(path: Path, proven: set[Coding]) -> FileTable:
+            there.append(any((Path(os.environ["AVSSL_CACHE"]) / "scan").glob("*.tables")))
+            return look(path, proven)
+
+        monkeypatch.setattr("avssl.data.scan.look", spy)
+        monkeypatch.setattr("avssl.data.scan.SAVED", 2)
+        assert len(catalogue(tones, workers=1)) == len(there) == 12
+        assert not there[0]
+        assert there[-1]  # so that who is killed in between has not looked in vain
+        assert len(catalogue(tones)) == len(there) == 12
+
     def test_a_damaged_file_is_looked_into_again(self, tones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def no_rights(path: Path, proven: set[Coding]) -> FileTable:
             raise MediaError(path, "no right to read it", "chmod")

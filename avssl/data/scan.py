@@ -25,6 +25,9 @@ __all__ = ["Damaged", "announce", "catalogue"]
 
 Damaged = Literal["skip", "stop"]
 
+SAVED = 4096
+"""Files after which what was found is kept; later so many more that writing it again and again costs little."""
+
 
 def catalogue(source: Path, *, damaged: Damaged = "skip", workers: int = 4) -> Catalogue:
     """Look into every file that a folder, a manifest or a named data set lists, and number those that can be read.
@@ -137,15 +140,18 @@ def _look(source: Path, paths: list[Path], *, workers: int) -> dict[Path, _Found
             good[p] = row[0], _Found(info, row[1])
     failed: dict[Path, MediaError] = {}
     missing = [p for p in unique if p not in good]
-    before = len(good)
+    saved = len(good)
     try:
         for path, found in _look_into(missing, workers=workers) if missing else ():
             if isinstance(found, MediaError):
                 failed[path] = found
             else:
                 good[path] = found
+            # also for who is killed without a word, and as tables that are not mapped take memory
+            if len(good) - saved >= max(SAVED, saved // 4):
+                good, saved = _kept(cache_file, good), len(good)
     finally:  # what was found is kept, also where somebody loses patience
-        if len(good) > before:
+        if len(good) > saved:
             good = _kept(cache_file, good)
     return {**{p: found for p, (_, found) in good.items()}, **failed}
 
