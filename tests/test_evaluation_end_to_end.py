@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from avssl.core import MediaError
 from avssl.data import Catalogue, Clips, Data, Item, View, catalogue, collate
-from avssl.encoders import Encoder, fingerprint, save_encoder, sound_vgg, tiny_r2plus1d
+from avssl.encoders import Encoder, fingerprint, reinitialised, save_encoder, sound_vgg, tiny_r2plus1d
 from avssl.evaluation import (
     AttentiveProbe,
     Evaluation,
+    FeatureCache,
     Findings,
     Fractions,
     Labelled,
@@ -383,6 +384,22 @@ def test_damaged_files_are_left_out_of_all_that_is_compared_and_counted(
     assert [e.path for e in findings.left_out] == [str(path)]
     with pytest.raises(MediaError, match=path.name):
         evaluate({"video": encoder}, items, view=VIEW, choice=replace(choice, damaged="stop"), progress=False)
+
+
+def test_what_the_cache_lacks_is_left_out_of_all_that_is_compared(
+    hurt: tuple[Path, Path], toybox: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    folder, path = hurt
+    cache = FeatureCache(folder=tmp_path / "features")
+    choice = Evaluation(clips=4, protocols=("knn",), workers=0, cache=cache)
+    items, stamp = catalogue(folder).items, path.stat()
+    evaluate({"video": encoder}, items, view=VIEW, choice=choice, progress=False)
+    # as after a disk that failed for a moment: random init and the naive rules are in the cache, another encoder is not
+    shutil.copyfile(toybox / path.relative_to(folder), path)
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    other = {"video": reinitialised(encoder, 99)}
+    findings = evaluate(other, items, view=VIEW, choice=choice, progress=False)
+    assert {(s.n_train, s.n_test, s.settings["damaged"]) for s in findings.scores} == {(20, 9, 1)}
 
 
 def test_the_probe_leaves_damaged_files_out(hurt: tuple[Path, Path], encoder: Encoder) -> None:

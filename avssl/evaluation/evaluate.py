@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -71,6 +71,9 @@ class Evaluation(Protocols):
 
 
 DEFAULT = Evaluation()
+
+_Made: TypeAlias = tuple[tuple[str, int], str]
+"""Which features: of what is compared, by (name, seed), and the kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,10 +253,16 @@ def _features(
             key, kind, _ = jobs[job]
             found[key][kind] = features
             skipped |= {str(e.path): e for e in features.skipped}
-    return {k: Compared(features=_common(f), functions=functions[k]) for k, f in found.items()}, tuple(skipped.values())
+    # of all that is compared, not of each: what comes from the cache may lack items that could be read this time
+    common = _common({(key, kind): f for key, of_kind in found.items() for kind, f in of_kind.items()})
+    compared = {
+        key: Compared(features={kind: common[key, kind] for kind in of_kind}, functions=functions[key])
+        for key, of_kind in found.items()
+    }
+    return compared, tuple(skipped.values())
 
 
-def _common(features: Mapping[str, Features]) -> dict[str, Features]:
+def _common(features: Mapping[_Made, Features]) -> dict[_Made, Features]:
     """The features of the items that every pass could read."""
     indices = [set(f.index.tolist()) for f in features.values()]
     common = set.intersection(*indices)
