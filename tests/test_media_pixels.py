@@ -231,6 +231,13 @@ def test_pixel_formats_give_the_same_picture(pix_fmt: str, folder: Path) -> None
     assert np.abs(clip.video[0].permute(1, 2, 0).numpy().astype(int) - picture).mean() < 3
 
 
+def test_what_cannot_be_scaled_is_told_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "line.png"
+    Image.new("RGB", (360, 1)).save(path)
+    with open_media(path) as media, pytest.raises(MediaError, match=r"line.png: frame 0 cannot be scaled .*640×1"):
+        media.read([Span(times=(0.0,), size=(640, 1))])
+
+
 @pytest.mark.parametrize("kind", ["png", "jpg", "webp", "bmp", "gif"])
 def test_a_picture_is_a_clip_of_one_frame(kind: str, folder: Path) -> None:
     picture = smooth(48, 64)

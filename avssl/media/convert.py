@@ -105,7 +105,11 @@ class Converter:
         self.close()
 
     def __call__(self, frame: VideoFrame, crop: tuple[int, int, int, int], out: np.ndarray) -> None:
-        """Write the pixels (top, left, height, width) of a frame, scaled, into `out` (3, H, W) uint8, contiguous."""
+        """Write the pixels (top, left, height, width) of a frame, scaled, into `out` (3, H, W) uint8, contiguous.
+
+        Raises:
+            ValueError: libswscale cannot do that.
+        """
         key = (frame.format.name, frame.colorspace, frame.color_range, crop, out.shape)
         how = self._conversions.get(key)
         if how is None:
@@ -118,10 +122,10 @@ class Converter:
             plane = planes[i]
             strides[i] = line = plane.line_size
             pointers[i] = plane.buffer_ptr + down * line + along
-        if how.room is None:
-            self._scale(how.scaler, pointers, strides, 0, how.height, _planes(out), how.lines)
-        else:
-            self._scale(how.scaler, pointers, strides, 0, how.height, how.target, how.lines)
+        target = _planes(out) if how.room is None else how.target
+        if self._scale(how.scaler, pointers, strides, 0, how.height, target, how.lines) < 0:
+            raise ValueError(f"libswscale failed on a frame of {frame.height}×{frame.width} {frame.format.name}")
+        if how.room is not None:
             out[...] = how.room
 
     def _conversion(self, frame: VideoFrame, crop: tuple[int, int, int, int], high: int, wide: int) -> _Conversion:

@@ -12,6 +12,7 @@ import torch
 from av.video.frame import VideoFrame
 from torch import Tensor
 
+from avssl.core import MediaError
 from avssl.media.clips import Crop, Shot
 from avssl.media.convert import Converter
 from avssl.media.spent import Spent
@@ -28,7 +29,7 @@ def placed(
     """The clips of some shots; each frame is converted straight into its places as it comes, with its number.
 
     Raises:
-        MediaError: the frames of a clip differ in size, and its shot gives none.
+        MediaError: the frames of a clip differ in size, and its shot gives none; or they cannot be scaled so.
     """
     films = [_Film(path, shot, turn) for shot in shots]
     uses: dict[int, list[tuple[_Film, int]]] = {}
@@ -39,7 +40,11 @@ def placed(
         for number, frame in frames:
             since = time.perf_counter()
             for film, t in uses[number]:
-                film.put(t, frame, converter)
+                try:
+                    film.put(t, frame, converter)
+                except ValueError as e:
+                    what = f"frame {number} cannot be scaled ({e})"
+                    raise MediaError(path, what, "leave the file out or ask for another size") from e
             spent.convert += time.perf_counter() - since
     return [film.clip for film in films]
 
