@@ -75,7 +75,7 @@ def _unheard(table: SoundTable, begin: int, end: int) -> list[Stretch]:
     # only what lies there is looked at, and a sample of the rest: a track of two hours has half a million packets
     some = np.arange(1, len(table.ends), max(1, len(table.ends) // SAMPLE))
     usual = int(np.median(table.ends[some].astype(np.int64) - table.ends[some - 1])) if len(some) else 0
-    first, last = (int(np.searchsorted(table.ends, n, side)) for n, side in ((begin, "right"), (end, "left")))
+    first, last = int(np.searchsorted(table.ends, begin, "right")), int(np.searchsorted(table.ends, end))
     stops = table.ends[first : last + 1].astype(np.int64)
     starts = table.ends[np.maximum(np.arange(first, first + len(stops)) - 1, 0)].astype(np.int64)
     stops = np.minimum(stops, starts + usual)
