@@ -20,6 +20,9 @@ from avssl.media.table import PictureTable
 
 __all__ = ["decode", "run", "runs", "shown_at"]
 
+LAST_RESORT = 3000
+"""Packets after which decoding from the start is not tried: of hours of video it would take minutes at every visit."""
+
 SLACK = 1e-6
 """Instants are rounded numbers: one that falls short of a frame by less than this (s) still means this frame."""
 
@@ -53,6 +56,8 @@ def decode(path: Path, table: PictureTable, stamp: Stamp, wanted: Collection[int
     # where a key frame was none, plain decoding from the start is the last resort, if that is not what was done
     again = not table.intra and any(table.starts[k] for k in missing)
     for plain in (False, True) if again else (False,):
+        if plain and int(table.rows[max(missing)]) > LAST_RESORT:
+            break
         with closing(feed(path, table, stamp)) as source:
             for number, frame in run(source, table, missing, plain=plain):
                 missing.discard(number)

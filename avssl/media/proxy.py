@@ -39,6 +39,9 @@ __all__ = ["Encoded", "Proxy", "encode"]
 SOME = 4096
 """Frames that are decoded in one go, at least: where the file is damaged, so many may come out of order."""
 
+MOST_WAITING = 256
+"""Decoded frames that wait for one before them, at most; it is then taken for lost."""
+
 AT_ONCE = 16
 """Frames that are scaled in one go."""
 

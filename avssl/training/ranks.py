@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 
 __all__ = ["Ranks", "join"]
+
+PATIENCE = timedelta(hours=12)
+"""How long ranks wait for one another: one of them may be measuring alone meanwhile, and a sweep takes its time."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def join(device: str) -> Ranks:
         torch.cuda.set_device(ranks.local)
     if not dist.is_initialized():
         if device == "cuda":  # told its device, a barrier does not have to guess it
-            dist.init_process_group("nccl", device_id=torch.device("cuda", ranks.local))
+            dist.init_process_group("nccl", device_id=torch.device("cuda", ranks.local), timeout=PATIENCE)
         else:
-            dist.init_process_group("gloo")
+            dist.init_process_group("gloo", timeout=PATIENCE)
     return ranks

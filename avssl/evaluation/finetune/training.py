@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -120,8 +121,9 @@ class Selection:
     def __call__(self, encoders: Mapping[str, Encoder]) -> list[tuple[str, float]]:
         """Losses and accuracies by name."""
         losses, accuracies = self._measured(self.recogniser)
-        least = float(losses.min())
-        if not self.keep or not self.notes.is_file() or least < self.found["held-out loss"]:
+        # the first time nothing has been learned yet, and whatever comes later is better
+        least = float(losses.min()) if self.notes.is_file() else math.inf
+        if not self.keep or not self.notes.is_file() or not self.found["held-out loss"] <= least:
             if self.keep:
                 save_weights(self.recogniser, self.best)
             partial = self.notes.with_name(self.notes.name + ".partial")
