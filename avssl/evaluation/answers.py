@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from avssl.evaluation.kept import kept
-from avssl.evaluation.scores import Score, bootstrap
+from avssl.evaluation.scores import Score, scores_of
 
 if TYPE_CHECKING:
     from avssl.evaluation.head import Head
@@ -163,26 +163,20 @@ def to_scores(
 ) -> list[Score]:
     """One score for each metric, with a bootstrap interval over the test items (or groups); `truth` (M,) is classes."""
     recalls = [float((answers.predictions[truth == k] == k).mean()) for k in np.unique(truth)]
-    scores = []
-    for metric, correct in answers.correct.items():
-        low, high, interval = bootstrap(correct, groups=groups, seed=seed)
+
+    def found(metric: str, correct: np.ndarray) -> dict[str, Any]:
         more = {"mean class accuracy": float(np.mean(recalls))} if metric == "top-1" else {}
-        scores.append(
-            Score(
-                encoder=encoder,
-                protocol=protocol,
-                metric=metric,
-                label=label,
-                value=float(correct.mean()),
-                low=low,
-                high=high,
-                interval=interval,
-                n_train=n_train,
-                n_test=len(correct),
-                chance=answers.chance[metric],
-                seed=seed,
-                settings={**answers.settings, **(settings or {})},
-                found={**answers.found, **more, **kept(correct, truth=truth, groups=groups)},
-            )
-        )
-    return scores
+        return {**answers.found, **more, **kept(correct, truth=truth, groups=groups)}
+
+    return scores_of(
+        answers.correct,
+        answers.chance,
+        encoder=encoder,
+        protocol=protocol,
+        label=label,
+        n_train=n_train,
+        groups=groups,
+        seed=seed,
+        settings={**answers.settings, **(settings or {})},
+        found=found,
+    )

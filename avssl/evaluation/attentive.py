@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avssl.evaluation.answers import Answers, Labelled, answered, two_classes
-from avssl.evaluation.head import Card, by_number
+from avssl.evaluation.answers import Answers, Labelled, two_classes
+from avssl.evaluation.head import Card, tested
 from avssl.evaluation.hold_out import grouped, hold_out
 
 __all__ = ["AttentiveHead", "AttentiveProbe", "attentive_probe"]
@@ -126,19 +126,17 @@ def attentive_probe(train: Labelled, test: Labelled, *, choice: AttentiveProbe =
     two_classes(_means(train), _means(test))
     epochs, how = _epochs(train, choice, seed)
     head, _ = _fit(train, choice, seed, epochs=epochs)
-    scores = by_number(head.scores(test.values), head.card.numbers, 1 + int(max(train.labels.max(), test.labels.max())))
-    correct, chance = answered(scores, train, test, tops=choice.tops)
-    return Answers(
-        predictions=np.argmax(scores, axis=1),
-        correct=correct,
-        chance=chance,
+    return tested(
+        head,
+        train,
+        test,
+        tops=choice.tops,
         settings={
             "probe": f"one query, {head.heads} heads, linear",
             "AdamW": choice.lr,
             "tokens": train.values.shape[1],
         },
         found={"epochs": epochs, "epochs chosen": how},
-        head=head,
     )
 
 

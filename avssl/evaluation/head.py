@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from avssl.core import MediaError
+from avssl.evaluation.answers import Answers, Labelled, answered
 
 __all__ = ["Card", "Head", "LinearHead", "load_head", "save_head"]
 
@@ -129,6 +130,29 @@ def by_number(scores: np.ndarray, numbers: Sequence[int], count: int) -> np.ndar
     full = np.full((len(scores), count), -np.inf)
     full[:, list(numbers)] = scores
     return full
+
+
+def tested(
+    head: Head,
+    train: Labelled,
+    test: Labelled,
+    *,
+    tops: Sequence[int],
+    settings: Mapping[str, Any],
+    found: Mapping[str, Any],
+) -> Answers:
+    """What a head that was fitted to `train` answers for `test`, and the head itself, to be kept."""
+    count = 1 + int(max(train.labels.max(), test.labels.max()))
+    scores = by_number(head.scores(test.values), head.card.numbers, count)
+    correct, chance = answered(scores, train, test, tops=tops)
+    return Answers(
+        predictions=np.argmax(scores, axis=1),
+        correct=correct,
+        chance=chance,
+        settings=settings,
+        found=found,
+        head=head,
+    )
 
 
 def save_head(head: Head, path: Path | str) -> None:

@@ -11,8 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
-from avssl.evaluation.answers import Answers, Labelled, answered, two_classes
-from avssl.evaluation.head import Card, LinearHead, by_number, standardisation
+from avssl.evaluation.answers import Answers, Labelled, two_classes
+from avssl.evaluation.head import Card, LinearHead, standardisation, tested
 from avssl.evaluation.hold_out import grouped, hold_out
 
 __all__ = ["LinearProbe", "fit_linear", "linear_probe"]
@@ -59,16 +59,13 @@ def linear_probe(train: Labelled, test: Labelled, *, choice: LinearProbe = DEFAU
     """
     two_classes(train, test)
     head, found = fit_linear(train, choice=choice, seed=seed)
-    count = 1 + int(max(train.labels.max(), test.labels.max()))
-    scores = by_number(head.scores(test.values), head.card.numbers, count)
-    correct, chance = answered(scores, train, test, tops=choice.tops)
-    return Answers(
-        predictions=np.argmax(scores, axis=1),
-        correct=correct,
-        chance=chance,
+    return tested(
+        head,
+        train,
+        test,
+        tops=choice.tops,
         settings={"regression": "logistic, L2", "features": "standardised on train", "C": [*choice.costs]},
         found=found,
-        head=head,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["ON_SOUND", "Score", "across_runs", "bootstrap", "read_scores", "scores_table", "write_scores"]
+__all__ = ["ON_SOUND", "Score", "across_runs", "bootstrap", "read_scores", "scores_of", "scores_table", "write_scores"]
 
 
 ON_SOUND = " on sound"
@@ -103,6 +103,47 @@ def bootstrap(
         means[start : start + len(drawn)] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high), f"95 %, bootstrap over test {'groups' if grouped else 'items'}"
+
+
+def scores_of(
+    values: Mapping[str, np.ndarray],
+    chance: Mapping[str, float],
+    *,
+    encoder: str,
+    protocol: str,
+    label: str,
+    n_train: int,
+    groups: Sequence[str],
+    seed: int,
+    settings: Mapping[str, Any],
+    found: Callable[[str, np.ndarray], Mapping[str, Any]],
+) -> list[Score]:
+    """One score for each metric: the mean of its `values` (M,), with a bootstrap interval over test items, or groups.
+
+    `found` says of each metric and its values what came out besides.
+    """
+    scores = []
+    for metric, of_items in values.items():
+        low, high, interval = bootstrap(of_items, groups=groups, seed=seed)
+        scores.append(
+            Score(
+                encoder=encoder,
+                protocol=protocol,
+                metric=metric,
+                label=label,
+                value=float(of_items.mean()),
+                low=low,
+                high=high,
+                interval=interval,
+                n_train=n_train,
+                n_test=len(of_items),
+                chance=chance[metric],
+                seed=seed,
+                settings=dict(settings),
+                found=dict(found(metric, of_items)),
+            )
+        )
+    return scores
 
 
 def across_runs(runs: Sequence[Sequence[Score]]) -> list[Score]:

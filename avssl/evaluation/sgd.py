@@ -9,8 +9,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from avssl.evaluation.answers import Answers, Labelled, answered, two_classes
-from avssl.evaluation.head import Card, LinearHead, by_number, standardisation, unit_rows
+from avssl.evaluation.answers import Answers, Labelled, two_classes
+from avssl.evaluation.head import Card, LinearHead, standardisation, tested, unit_rows
 from avssl.evaluation.hold_out import grouped, hold_out
 
 __all__ = ["SGDProbe", "sgd_probe"]
@@ -61,12 +61,11 @@ def sgd_probe(train: Labelled, test: Labelled, *, choice: SGDProbe = DEFAULT, se
     two_classes(train, test)
     rate, decay, how = _choose(train, choice, seed)
     head = _fit(train, choice, seed, rate=rate, decay=decay)
-    scores = by_number(head.scores(test.values), head.card.numbers, 1 + int(max(train.labels.max(), test.labels.max())))
-    correct, chance = answered(scores, train, test, tops=choice.tops)
-    return Answers(
-        predictions=np.argmax(scores, axis=1),
-        correct=correct,
-        chance=chance,
+    return tested(
+        head,
+        train,
+        test,
+        tops=choice.tops,
         settings={
             "regression": f"SGD, {choice.epochs} epochs",
             "features": ("length 1, " if choice.unit else "") + "standardised on train",
@@ -74,7 +73,6 @@ def sgd_probe(train: Labelled, test: Labelled, *, choice: SGDProbe = DEFAULT, se
             "decays": [*choice.decays],
         },
         found={"rate": rate, "decay": decay, "chosen": how},
-        head=head,
     )
 
 

@@ -7,7 +7,7 @@ from avssl.media.joining import film_of_pictures
 from avssl.media.kinds import PICTURE_SUFFIXES, SOUND_SUFFIXES, VIDEO_SUFFIXES
 from avssl.media.measure import Kind, Measured, Timing, kind_of, measured, timings
 from avssl.media.packets import Coding
-from avssl.media.proxy import Encoded, Proxy, encode
+from avssl.media.proxy import Encoded, Encoding, Proxy, encode
 from avssl.media.reader import look, open_media, probe
 from avssl.media.spent import Spent
 from avssl.media.table import DECODERS, FileTable, packed, unpacked
@@ -25,6 +25,7 @@ __all__ = [
     "Coding",
     "Decoding",
     "Encoded",
+    "Encoding",
     "FileTable",
     "Kind",
     "Measured",

@@ -34,7 +34,7 @@ from avssl.media.sound import cut
 from avssl.media.spent import Spent
 from avssl.media.table import FileTable, PictureTable, SoundTable
 
-__all__ = ["Encoded", "Proxy", "encode"]
+__all__ = ["Encoded", "Encoding", "Proxy", "encode"]
 
 SOME = 4096
 """Frames that are decoded in one go, at least: where the file is damaged, so many may come out of order."""
@@ -62,15 +62,13 @@ AAC_PRIMING = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proxy:
-    """How media are encoded again."""
+class Encoding:
+    """What is chosen about media that are encoded again, whatever the codec."""
 
     short_side: int = 128
     """Pixels of the shorter side of frames and pictures; smaller ones keep their size."""
     gop: int = 16
     """Frames from one key frame to the next, at most."""
-    codec: Literal["mpeg4", "h264-fastdecode"] = "mpeg4"
-    """mpeg4 is decoded fastest; h264-fastdecode is smaller at the same quality."""
     quality: int | None = None
     """The codec's own scale, smaller is better: 1…31 of mpeg4 (None: 3), 0…51 of h264-fastdecode (None: 21)."""
     share: float = 1.0
@@ -81,7 +79,15 @@ class Proxy:
     sample_rate: int | None = None
     """Hz of the sound; None: that of the source."""
     mono: bool = False
-    """Average the channels."""
+    """Average the channels of the sound."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proxy(Encoding):
+    """How media are encoded again."""
+
+    codec: Literal["mpeg4", "h264-fastdecode"] = "mpeg4"
+    """mpeg4 is decoded fastest; h264-fastdecode is smaller at the same quality."""
 
     def __post_init__(self) -> None:
         lowest, highest = (1, 31) if self.codec == "mpeg4" else (0, 51)

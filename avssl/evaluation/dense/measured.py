@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from avssl.evaluation.scores import Score, bootstrap
+from avssl.evaluation.scores import Score, scores_of
 
 __all__ = ["Measured", "hit_of_ranked"]
 
@@ -42,28 +42,18 @@ class Measured:
         settings: Mapping[str, Any] | None = None,
     ) -> list[Score]:
         """One score for each metric, with a bootstrap interval over the test items, or groups (see `bootstrap`)."""
-        scores = []
-        for metric, values in self.values.items():
-            low, high, interval = bootstrap(values, groups=groups, seed=seed)
-            scores.append(
-                Score(
-                    encoder=encoder,
-                    protocol=protocol,
-                    metric=metric,
-                    label=label,
-                    value=float(values.mean()),
-                    low=low,
-                    high=high,
-                    interval=interval,
-                    n_train=0,
-                    n_test=len(values),
-                    chance=self.chance[metric],
-                    seed=seed,
-                    settings={**self.settings, **(settings or {})},
-                    found=self.found,
-                )
-            )
-        return scores
+        return scores_of(
+            self.values,
+            self.chance,
+            encoder=encoder,
+            protocol=protocol,
+            label=label,
+            n_train=0,
+            groups=groups,
+            seed=seed,
+            settings={**self.settings, **(settings or {})},
+            found=lambda *_: self.found,
+        )
 
 
 def hit_of_ranked(scores: np.ndarray, truth: np.ndarray, *, k: int) -> np.ndarray:
