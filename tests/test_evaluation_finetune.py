@@ -453,6 +453,21 @@ def test_a_training_that_was_stopped_goes_on_as_if_never_stopped(
     assert one == other
 
 
+def test_a_head_that_has_learned_nothing_is_never_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([0.1, float("nan"), 0.9, 0.7, 0.8])
+    monkeypatch.setattr(Selection, "_measured", lambda *_: (np.array([next(losses)]), np.array([0.5])))
+    monkeypatch.setattr("avssl.evaluation.finetune.training.save_weights", lambda *_: None)
+    network: Any = type("Network", (), {"readouts": ("last",)})()
+    clips: Any = None
+    look = Selection(network, clips, {}, protocol=TINY, folder=tmp_path, device="cpu", keep=True)
+    best = []
+    for _ in range(5):
+        look({})
+        best.append(look.found["held-out loss"])
+    assert best[0] == float("inf")  # before the first step, however low its loss
+    assert best[2:] == [0.9, 0.7, 0.7]
+
+
 def test_every_stage_is_scored_where_each_has_a_classifier(
     items: tuple[Item, ...], tmp_path: Path, encoder: Encoder
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from awkward_streams import remux, with_bytes
 from media_files import Film, Noise, bursts, number_of, numbers_of, write
 
 from avssl.core import MediaError, MediaInfo, Sound, Span
-from avssl.media import feed, open_media, probe
+from avssl.media import feed, look, open_media, probe
+from avssl.media.frames import shown_at
 
 FAST = {"cpu-used": "8", "deadline": "realtime"}
 B = {"bf": "3", "g": "12"}
@@ -164,6 +166,24 @@ def test_behind_a_damaged_key_frame_frames_are_those_of_plain_playing(folder: Pa
         (whole,) = media.read([Span(times=instants)])
         (clip,) = media.read([Span(times=(25.5 / 25,))])
         assert torch.equal(clip.video[0], whole.video[24])
+
+
+def test_decoding_from_the_start_is_the_last_resort_near_the_start_only(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(folder / "near.webm", Film(codec="libvpx-vp9", options={**FAST, "g": "20"}))
+    path = remux(source, folder / "far.webm", lambda n, p: with_bytes(p, bytes(50)) if n == 20 else p)
+    span = Span(times=(25.5 / 25,))
+    table = look(path).picture
+    assert table is not None
+    row = int(table.rows[int(shown_at(table, span.times, path)[0])])
+    for most, refused in ((row, False), (row - 1, True)):
+        monkeypatch.setattr("avssl.media.frames.LAST_RESORT", most)
+        with (
+            open_media(path) as media,
+            pytest.raises(MediaError, match="cannot be decoded") if refused else nullcontext(),
+        ):
+            media.read([span])
 
 
 def test_a_lost_frame_of_an_avi_does_not_move_the_others(folder: Path) -> None:
