@@ -121,6 +121,19 @@ def test_a_cut_is_the_cut_of_the_whole_resampled_track(name: str, rate: int, fol
         assert torch.allclose(a.audio, b.audio, atol=1e-6)
 
 
+@pytest.mark.parametrize(("codec", "name", "rate"), [("libopus", "tones.webm", 48000), ("aac", "tones.mp4", 44100)])
+def test_a_decoder_that_starts_in_the_middle_has_forgotten_it(codec: str, name: str, rate: int, folder: Path) -> None:
+    t = np.arange(5 * rate) / rate
+    tones = 0.1 * sum(np.sin(2 * np.pi * f * t + f) for f in (311, 523, 871, 1409, 2203))
+    path = write(folder / name, noise=Noise(samples=tones[None].astype(np.float32), codec=codec, rate=rate))
+    with open_media(path) as media:
+        (whole,) = media.read([Span(sound=Sound(start=0.0, duration=4.9, rate=rate))])
+        for start in (1.0, 2.35, 3.9):
+            (clip,) = media.read([Span(sound=Sound(start=start, duration=0.2, rate=rate))])
+            first = round(start * rate)
+            assert torch.allclose(clip.audio, whole.audio[:, first : first + clip.audio.shape[1]], atol=1e-3)
+
+
 def test_outside_the_sound_there_are_zeros_and_valid_counts_the_rest(folder: Path) -> None:
     path = written(folder, "pcm_late.mkv")
     info = probe(path)
