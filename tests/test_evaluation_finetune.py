@@ -45,7 +45,7 @@ from avssl.evaluation.finetune.testing import averaged, recognise, test_clips, t
 from avssl.evaluation.finetune.training import Selection, held_out, train_choice
 from avssl.samplers import RandomClips, SlidingClips
 from avssl.training import Train
-from avssl.training.optimisers import optimiser
+from avssl.training.optimisers import Optimisers
 from avssl.training.schedules import rate
 from avssl.transforms import FiveCrop
 
@@ -203,7 +203,7 @@ def test_adam_decays_by_the_gradient() -> None:
     for name in ("adam", "adamw"):
         recogniser = Recogniser(tiny_resnet(width=8), classes=2, protocol=TINY)
         task = Recognise(recogniser, {0: 0}, protocol=replace(TINY, weight_decay=0.01))
-        optimizer = optimiser(task, Train(optimizer=name, lr=1e-3, weight_decay=0.01))  # type: ignore[arg-type]
+        optimizer = Optimisers(task, Train(optimizer=name, lr=1e-3, weight_decay=0.01))  # type: ignore[arg-type]
         weight = next(recogniser.encoder.parameters())
         before = weight.detach().clone()
         for p in task.parameters():

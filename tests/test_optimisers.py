@@ -14,7 +14,7 @@ from avssl.encoders import EachHead, tiny_resnet
 from avssl.tasks import Classify
 from avssl.training import Train
 from avssl.training.lars import LARS
-from avssl.training.optimisers import optimiser
+from avssl.training.optimisers import Optimisers
 
 
 def task() -> Classify:
@@ -33,7 +33,7 @@ def task() -> Classify:
     ],
 )
 def test_the_choice_makes_the_optimiser_it_names(train: Train, kind: type, wanted: dict[str, Any]) -> None:
-    found = optimiser(task(), train)
+    (found,) = Optimisers(task(), train).members
     assert type(found) is kind
     assert [g["weight_decay"] for g in found.param_groups] == [train.weight_decay, 0.0]
     for group in found.param_groups:

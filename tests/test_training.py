@@ -22,9 +22,9 @@ from avssl.encoders import EachHead, Encoder, Projector, load_encoder, tiny_r2pl
 from avssl.losses import InfoNCE
 from avssl.media.toybox import Toybox, make_toybox
 from avssl.samplers import Pace, RandomClips
-from avssl.tasks import Classify, Contrast, Momentum, Queue, Task
+from avssl.tasks import Classify, Contrast, Momentum, Queue, SlowCopy, Task
 from avssl.training import Run, Train, fit, start
-from avssl.training.optimisers import optimiser
+from avssl.training.optimisers import Optimisers
 from avssl.training.schedules import rate
 from avssl.transforms import ColourJitter, RandomCrop
 
@@ -346,8 +346,8 @@ class TestWeightsFromElsewhere:
             run = fit(begin(tmp_path / f"from {init.name}", epochs=0, init=init), task, moco_clips(toybox))
             assert same(weights(run), weights(first))
             assert isinstance(task, Contrast)
-            assert task.target is not None
-            assert same(task.target.state_dict(), task.online.state_dict())  # the slow copy starts there, too
+            assert isinstance(task.target, SlowCopy)
+            assert same(task.target.copy.state_dict(), task.online.state_dict())  # the slow copy starts there, too
 
     def test_a_resumed_run_goes_on_from_its_own(self, toybox: Path, tmp_path: Path) -> None:
         first = fit(begin(tmp_path / "first", epochs=1), pace_task(), pace_clips(toybox))
@@ -460,7 +460,7 @@ class TestSchedules:
 
 
 def test_norms_and_biases_have_no_decay() -> None:
-    found = optimiser(pace_task(), Train(weight_decay=0.1))
+    (found,) = Optimisers(pace_task(), Train(weight_decay=0.1)).members
     for group in found.param_groups:
         for p in group["params"]:
             assert (group["weight_decay"] == 0) == (p.ndim < 2)

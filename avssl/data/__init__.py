@@ -8,13 +8,14 @@ from avssl.data.loader import Loader, batches, epoch_order
 from avssl.data.processes import ReaderDied
 from avssl.data.readers import Readers
 from avssl.data.scan import Damaged, announce, catalogue
-from avssl.data.view import View
+from avssl.data.view import EitherView, View
 
 __all__ = [
     "Catalogue",
     "Clips",
     "Damaged",
     "Data",
+    "EitherView",
     "Entry",
     "Item",
     "Loader",

@@ -117,9 +117,23 @@ class Clips:
         return Cutter(self.sampler, self.transform, self.decoding)
 
     def visit(self, position: int, epoch: int = 0) -> Visit:
-        """One visit of an item, for `cutter` to make `repeats` examples of."""
-        drawn = [self._drawn(position, epoch, r) for r in range(self.repeats)]
+        """One visit of an item, for `cutter` to make `repeats` examples of.
+
+        Positions from `len(self)` on are further visits of the same items in one epoch, with draws of their own.
+        """
+        again, position = divmod(position, len(self))
+        first = again * self.repeats
+        drawn = [self._drawn(position, epoch, r) for r in range(first, first + self.repeats)]
         return Visit(epoch, tuple(files for files, _ in drawn), tuple(rng for _, rng in drawn))
+
+    def seen_as(self, sampler: Sampler, transform: Transform | None = None) -> Clips:
+        """The same items, every one of them, cut in another way: for a pass over all of them while training."""
+        return replace(self, sampler=sampler, transform=transform, repeats=1, held_out=None)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The stable number of each item (`Example.index`)."""
+        return tuple(i.index for i in self.items)
 
     def _drawn(self, position: int, epoch: int, repeat: int) -> tuple[tuple[Item, ...], Rng]:
         """The files of an example, and the generator for all its further choices."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from avssl.core import Sampler
 from avssl.samplers import ClipSampler, SoundingSampler, UniformClips
 from avssl.transforms import CentreCrop, ThreeCrop, Transform
 
-__all__ = ["View"]
+__all__ = ["EitherView", "View"]
 
 Cutting = TypeVar("Cutting", bound=ClipSampler)
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,10 @@ class View:
         changes: dict[str, Any] = shown | heard
         return replace(sampler, **changes)
 
+    def steady(self) -> tuple[Sampler, Transform]:
+        """One clip from the middle of an item, frames and sound as this view has them, uncropped but for the centre."""
+        return self.cut(UniformClips()), CentreCrop(self.size, short_side=self.short_side)
+
     def evaluation(self, clips: int, *, modality: str = "video", crops: int = 1) -> tuple[Sampler, Transform]:
         """Clips evenly spread over the item, of its frames or of its sound; of frames, the crops of each.
 
@@ -66,3 +72,21 @@ class View:
         if crops == 3 and not of_sound:
             return sampler, ThreeCrop(self.size)
         return sampler, CentreCrop(self.size, short_side=self.short_side)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EitherView(View):
+    """The same for methods that learn from frames or from sound alone."""
+
+    modality: Literal["video", "audio"] = "video"
+    """Whether clips are of frames, or, by `audio`, of sound alone: of `sound` seconds, or of 1 if none are given."""
+
+    def cut(self, sampler: Cutting) -> Cutting:
+        """The same sampler for clips of this view, of its frames or of its sound."""
+        if self.modality == "video":
+            return super().cut(sampler)
+        return View(frames=0, sound=self.sound or 1.0, sample_rate=self.sample_rate, size=self.size).cut(sampler)
+
+    def pick(self, video: A, audio: B) -> A | B:
+        """What goes with the modality."""
+        return video if self.modality == "video" else audio

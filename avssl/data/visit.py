@@ -56,7 +56,7 @@ class Cutter:
         item, *others = files
         info = replace(item.info, others=tuple(o.info for o in others))
         plan = self.sampler.at(epoch)(info, rng)
-        return plan if self.transform is None else self.transform.draw(plan, info, rng)
+        return plan if self.transform is None else self.transform.at(epoch).draw(plan, info, rng)
 
     def visited(self, visit: Visit) -> Visited:
         """The decoded examples of a visit; each file is opened once, and gives all that is wanted of it in one pass.

@@ -3,6 +3,7 @@
 from avssl.encoders.base import ClipEncoder, Encoder, FrameEncoder, Modality, Origin, Trunk
 from avssl.encoders.choice import SoundNet, VideoNet
 from avssl.encoders.clip import c3d, mc3_18, r2plus1d_10, r2plus1d_18, r3d_10, r3d_18, r3d_50, s3d
+from avssl.encoders.decoders import Decoder
 from avssl.encoders.foreign import Foreign, load_foreign, timm_net, torchvision_net
 from avssl.encoders.frame import alexnet, resnet18, resnet50
 from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, Projector
@@ -22,6 +23,7 @@ from avssl.encoders.weights import (
 __all__ = [
     "ClipEncoder",
     "ConcatHead",
+    "Decoder",
     "EachHead",
     "Encoder",
     "Foreign",

@@ -1,6 +1,21 @@
 """Losses: pure functions, and the choices among them."""
 
 from avssl.losses.contrastive import Criterion, InfoNCE, Margin, info_nce, margin, retrieved
-from avssl.losses.gather import gathered, mean_over_ranks
+from avssl.losses.dense import absolute_error, cross_entropy, squared_error, weighted_mean
+from avssl.losses.gather import from_first_rank, gathered, mean_over_ranks
 
-__all__ = ["Criterion", "InfoNCE", "Margin", "gathered", "info_nce", "margin", "mean_over_ranks", "retrieved"]
+__all__ = [
+    "Criterion",
+    "InfoNCE",
+    "Margin",
+    "absolute_error",
+    "cross_entropy",
+    "from_first_rank",
+    "gathered",
+    "info_nce",
+    "margin",
+    "mean_over_ranks",
+    "retrieved",
+    "squared_error",
+    "weighted_mean",
+]

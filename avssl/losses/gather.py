@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["gathered", "mean_over_ranks"]
+__all__ = ["from_first_rank", "gathered", "mean_over_ranks"]
 
 
 def _ranks() -> int:
@@ -52,3 +52,15 @@ def mean_over_ranks(x: Tensor) -> Tensor:
     total = x.detach().clone()
     dist.all_reduce(total)
     return total / _ranks()
+
+
+def from_first_rank(x: Tensor) -> Tensor:
+    """The first rank's tensor, on all of them; `x` itself in one process.
+
+    For what a library computes on each of them alike but for the last bits, such as clusters.
+    """
+    if _ranks() == 1:
+        return x
+    y = x.detach().clone()
+    dist.broadcast(y, 0)
+    return y

@@ -1,23 +1,37 @@
 """Tasks: families of pretext tasks, each a module from a batch to a loss."""
 
-from avssl.tasks.base import Task, encoded
+from avssl.tasks.base import Features, Task, encoded, grouped
 from avssl.tasks.classify import Classify
 from avssl.tasks.contrast import Contrast
-from avssl.tasks.memory import InBatch, Memory, Momentum, Queue
+from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor
+from avssl.tasks.memory import InBatch, Memory, Queue
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
+from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle
+from avssl.tasks.target import Momentum, SlowCopy
 
 __all__ = [
     "Classify",
+    "Contest",
     "Contrast",
+    "Features",
+    "Foresee",
+    "Foreseen",
     "InBatch",
+    "Measure",
     "Memory",
     "Momentum",
     "Policy",
+    "Predictor",
+    "Puzzle",
     "Queue",
     "Records",
+    "Restore",
+    "Riddle",
+    "SlowCopy",
     "Task",
     "cross_modal",
     "encoded",
+    "grouped",
     "instances",
     "synchronised",
 ]

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from avssl.core import Clip, Example
+from avssl.core import Clip, Example, Rng
 from avssl.encoders.base import Encoder
 
-__all__ = ["Task", "encoded"]
+__all__ = ["Features", "Task", "encoded", "grouped"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What a pass over all items kept of them: `vectors` (M, D) float32 by name, `index` (M,) the items' numbers.
+
+    They lie on the CPU, in the order of the numbers, and are the same on all ranks. Damaged files are not among them.
+    """
+
+    index: Tensor
+    vectors: Mapping[str, Tensor]
 
 
 class Task(nn.Module, ABC):
@@ -35,16 +47,42 @@ class Task(nn.Module, ABC):
     def after_step(self, progress: float) -> None:
         """Called after each step of the optimiser; `progress` is the share of training done, 0…1."""
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Groups for an optimiser: weights, with its weight decay; biases and normalisations, without.
+    def before_epoch(self, epoch: int, everything: Callable[[], Features]) -> Sequence[nn.Parameter]:
+        """Called before the first step of each epoch; the parameters that it has drawn anew.
 
-        He et al., CVPR 2019, arXiv:1812.01187, section 3.1.
+        `everything()` passes over all items (see `embed`), on all ranks together. The optimisers forget what they knew
+        of the parameters in the answer. What else it decides must lie in buffers, so that a run can resume mid-epoch.
         """
-        trained = [p for p in self.parameters() if p.requires_grad]
-        weights = [p for p in trained if p.ndim > 1]
-        others = [p for p in trained if p.ndim <= 1]
-        groups: list[dict[str, Any]] = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
-        return [group for group in groups if group["params"]]
+        return ()
+
+    def embed(self, batch: Example) -> dict[str, Tensor]:
+        """What a pass over all items keeps of each, (B, D) by name: the encoders' features, averaged over clips."""
+        return {name: encoded(encoder, batch.clips).mean(dim=1) for name, encoder in self.encoders().items()}
+
+    def order(self, numbers: Sequence[int], rng: Rng) -> Sequence[int] | None:
+        """The positions in `numbers` (of the items) that an epoch visits, as many as there are; None: each once."""
+        return None
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups for the optimisers: see `grouped`.
+
+        A group may say "lr_scale", a factor; "constant_rate", whether it leaves the schedule out; "optimizer", another
+        than the user's for these parameters; and any of its settings, such as "betas".
+        """
+        return grouped(self.parameters())
+
+
+def grouped(parameters: Iterable[nn.Parameter], settings: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Groups with the same settings: weights, with the weight decay; biases and normalisations, without.
+
+    He et al., CVPR 2019, arXiv:1812.01187, section 3.1.
+    """
+    trained = [p for p in parameters if p.requires_grad]
+    weights = [p for p in trained if p.ndim > 1]
+    others = [p for p in trained if p.ndim <= 1]
+    more = dict(settings or {})
+    groups: list[dict[str, Any]] = [{"params": weights, **more}, {"params": others, **more, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
 
 
 def encoded(encoder: Encoder, clips: Sequence[Clip], *, over_time: bool = False) -> Tensor:

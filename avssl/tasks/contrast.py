@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
@@ -13,8 +12,9 @@ from avssl.core import Clip, Example
 from avssl.encoders.base import Encoder
 from avssl.losses import Criterion, InfoNCE, gathered, mean_over_ranks
 from avssl.tasks.base import Task, encoded
-from avssl.tasks.memory import InBatch, Memory, Momentum, Queue
+from avssl.tasks.memory import InBatch, Memory, Queue
 from avssl.tasks.policies import Policy, Records, instances, same_example
+from avssl.tasks.target import Momentum, SlowCopy
 
 __all__ = ["Contrast"]
 
@@ -106,9 +106,7 @@ class Contrast(Task):
         self.criterion = InfoNCE() if criterion is None else criterion
         self.momentum = target
         self.online = _Branch({name: streams[name] for name in _MODALITIES if name in streams})
-        self.target: nn.Module | None = None
-        if target is not None:
-            self.target = copy.deepcopy(self.online).requires_grad_(False)
+        self.target: nn.Module | None = None if target is None else SlowCopy(self.online, target)
         self.memory: nn.Module | None = Memory(negatives) if isinstance(negatives, Queue) else None
 
     def encoders(self) -> dict[str, Encoder]:
@@ -117,8 +115,8 @@ class Contrast(Task):
 
     def before_training(self) -> None:
         """The slow copy starts as the networks do."""
-        if self.target is not None:
-            self.target.load_state_dict(self.online.state_dict())
+        if isinstance(self.target, SlowCopy):
+            self.target.begin(self.online)
 
     def forward(self, batch: Example) -> dict[str, Tensor]:
         """Loss, accuracy and spread."""
@@ -132,8 +130,7 @@ class Contrast(Task):
             own, own_about = anchors, about
         else:
             first = 0 if asking == clips else asking
-            with torch.no_grad():
-                own = self.target(batch.clips[first:])
+            own = self.target(batch.clips[first:])
             own_about = self.online.records(batch, first, clips)
         keys, keys_about = gathered(own), own_about.map(gathered)
         if isinstance(self.memory, Memory):
@@ -167,11 +164,7 @@ class Contrast(Task):
         terms = self.criterion.terms(policy).float()
         return terms / mean_over_ranks(terms).clamp(min=torch.finfo(terms.dtype).tiny)
 
-    @torch.no_grad()
     def after_step(self, progress: float) -> None:
         """Let the slow copy follow."""
-        if self.target is None or self.momentum is None:
-            return
-        share = 1 - self.momentum.at(progress)
-        for slow, fast in zip(self.target.parameters(), self.online.parameters(), strict=True):
-            slow.lerp_(fast, share)
+        if isinstance(self.target, SlowCopy):
+            self.target.follow(self.online, progress)

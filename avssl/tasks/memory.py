@@ -1,8 +1,7 @@
-"""Where the candidates of a contrast come from: the batch or a queue of earlier embeddings; and slow copies."""
+"""Where the candidates of a contrast come from: the batch or a queue of earlier embeddings."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from avssl.tasks.policies import Records
 
-__all__ = ["InBatch", "Memory", "Momentum", "Queue"]
+__all__ = ["InBatch", "Memory", "Queue"]
 
 
 @dataclass(frozen=True)
@@ -36,35 +35,6 @@ class Queue:
     def __post_init__(self) -> None:
         if self.size < 1 or self.dim < 1:
             raise ValueError(f"size {self.size}, dim {self.dim}: both must be ≥ 1")
-
-
-@dataclass(frozen=True)
-class Momentum:
-    """Candidates are embedded by a copy of the networks that follows them: θ' ← decay · θ' + (1 − decay) · θ.
-
-    He et al., CVPR 2020, arXiv:1911.05722, eq. 2. `final` is the decay at the end of training, approached along a
-    cosine as in BYOL (Grill et al., NeurIPS 2020, arXiv:2006.07733, section 3.2); None keeps it constant. Unless
-    `symmetric`, clip 0 asks and the others answer, as in MoCo; else each clip does both, which takes twice the work.
-
-    The copy's batch normalisation sees the batch of its own process; over several CUDA devices, where training
-    synchronises it, that of all of them. Either way the positives and their anchors come from one batch and a queue's
-    negatives from others, so that statistics alone could tell them apart, which is MoCo's reason to shuffle among
-    ranks. With a `Queue` take encoders with group normalisation, and projectors with none.
-    """
-
-    decay: float = 0.99
-    final: float | None = None
-    symmetric: bool = False
-
-    def __post_init__(self) -> None:
-        if not all(0 <= d <= 1 for d in (self.decay, self.decay if self.final is None else self.final)):
-            raise ValueError(f"decay {self.decay}, final {self.final}: must be in [0, 1]")
-
-    def at(self, progress: float) -> float:
-        """The decay when a share `progress` of training is done."""
-        if self.final is None:
-            return self.decay
-        return self.final - (self.final - self.decay) * (1 + math.cos(math.pi * progress)) / 2
 
 
 class Memory(nn.Module):

@@ -1,6 +1,6 @@
 """The state to resume from: everything that the next step depends on and that cannot be drawn again.
 
-That is the task (weights, momentum encoder, queue), the optimiser and the number of the step. The order of the items,
+That is the task (weights, momentum encoder, queue), the optimisers and the number of the step. The order of the items,
 the draws of the samplers and the generators are functions of (seed, epoch, item, step), so the number is enough.
 """
 
@@ -20,6 +20,7 @@ from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
+from avssl.training.optimisers import Optimisers
 from avssl.training.start import Run
 
 __all__ = ["newest", "restore", "save"]
@@ -31,7 +32,7 @@ def newest(run: Run) -> Path | None:
     return found[max(found)] if found else None
 
 
-def save(run: Run, task: nn.Module, optimiser: torch.optim.Optimizer, *, step: int) -> None:
+def save(run: Run, task: nn.Module, optimisers: Optimisers, *, step: int) -> None:
     """Write the state after `step` steps; a kill while writing leaves the one before it."""
     final = run.checkpoints / f"step-{step:08d}"
     partial = run.checkpoints / f"partial-{step:08d}"
@@ -40,7 +41,7 @@ def save(run: Run, task: nn.Module, optimiser: torch.optim.Optimizer, *, step: i
     run.ranks.wait()
     with _quietly():
         state_dict_saver.save(
-            _state(task, optimiser, step),
+            _state(task, optimisers, step),
             checkpoint_id=partial,
             # running statistics are those of each rank's own examples: the first rank's are kept, as in the encoder
             planner=DefaultSavePlanner(dedup_save_to_lowest_rank=True),
@@ -55,15 +56,15 @@ def save(run: Run, task: nn.Module, optimiser: torch.optim.Optimizer, *, step: i
     run.ranks.wait()
 
 
-def restore(run: Run, task: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-    """Load the newest checkpoint into task and optimiser; the number of steps done, 0 if there is none."""
+def restore(run: Run, task: nn.Module, optimisers: Optimisers) -> int:
+    """Load the newest checkpoint into task and optimisers; the number of steps done, 0 if there is none."""
     path = newest(run)
     if path is None:
         return 0
-    state = _state(task, optimiser, 0)
+    state = _state(task, optimisers, 0)
     with _quietly():
         state_dict_loader.load(state, checkpoint_id=path, no_dist=run.ranks.world == 1)
-    set_state_dict(task, optimiser, model_state_dict=state["task"], optim_state_dict=state["optimiser"])
+    set_state_dict(task, optimisers.members, model_state_dict=state["task"], optim_state_dict=state["optimiser"])
     return int(state["step"])
 
 
@@ -75,6 +76,6 @@ def _quietly() -> Iterator[None]:
         yield
 
 
-def _state(task: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> dict[str, Any]:
-    model, optim = get_state_dict(task, optimiser)
+def _state(task: nn.Module, optimisers: Optimisers, step: int) -> dict[str, Any]:
+    model, optim = get_state_dict(task, optimisers.members)
     return {"task": model, "optimiser": optim, "step": torch.tensor(step)}

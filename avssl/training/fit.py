@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
@@ -14,13 +15,14 @@ from torch.nn.parallel import DistributedDataParallel
 from avssl.core import Example, MediaError, generator
 from avssl.data import Clips, Loader, Readers, announce, epoch_order
 from avssl.encoders import Encoder, save_encoder
-from avssl.tasks import Task
+from avssl.tasks import Features, Task
 from avssl.training.beginning import compare_items, encoder_file, take_over
 from avssl.training.checkpoint import restore, save
 from avssl.training.draws import write_draws
+from avssl.training.everything import everything
 from avssl.training.held_out import held_out
 from avssl.training.log import Log
-from avssl.training.optimisers import optimiser
+from avssl.training.optimisers import Optimisers
 from avssl.training.progress import TrainingProgress
 from avssl.training.schedules import rate
 from avssl.training.start import Run
@@ -36,21 +38,23 @@ def fit(
     task: Task,
     clips: Clips,
     *,
+    whole: Clips | None = None,
     probes: Sequence[Probe] = (),
 ) -> Run:
     """Train a task on clips, and leave in the run folder the draws, the metrics, the checkpoints and the encoders.
 
-    The probes are also taken before the first step, of the untrained networks.
+    The probes are also taken before the first step, of the untrained networks. `whole` is how all items are cut for a
+    task that passes over them before an epoch.
 
     Raises:
         MediaError: a file is damaged and `clips.damaged` is "stop".
         ReaderDied: a process that reads has been ended.
-        ValueError: there are fewer items than fill a batch.
+        ValueError: there are fewer items than fill a batch, or the task passes over all items and `whole` is not given.
         FloatingPointError: the loss is not finite.
     """
     clips = replace(clips, seed=run.train.seed)
     compare_items(run, clips)
-    loop = _Loop(run, task.to(run.device), clips)
+    loop = _Loop(run, task.to(run.device), clips, whole)
     if run.ranks.first:
         write_draws(run.folder, clips)
     loop.train(probes)
@@ -70,9 +74,9 @@ class _Pending:
 
 
 class _Loop:
-    def __init__(self, run: Run, task: Task, clips: Clips) -> None:
+    def __init__(self, run: Run, task: Task, clips: Clips, whole: Clips | None) -> None:
         train = run.train
-        self.run, self.train_as, self.task, self.clips = run, train, task, clips
+        self.run, self.train_as, self.task, self.clips, self.whole = run, train, task, clips, whole
         self.steps_per_epoch = len(clips) * clips.repeats // train.batch_size
         if train.epochs and not self.steps_per_epoch:
             raise ValueError(
@@ -91,8 +95,8 @@ class _Loop:
                 f"batches of {self.micro} (batch_size {train.batch_size} in {share} parts) are not a multiple of the "
                 f"{clips.repeats} examples of a visit: choose --train.batch-size or --data.repeats so that they are"
             )
-        self.optimiser = optimiser(task, train)
-        self.step = restore(run, task, self.optimiser) if train.resume else 0
+        self.optimisers = Optimisers(task, train)
+        self.step = restore(run, task, self.optimisers) if train.resume else 0
         if self.step == 0:
             if train.init is not None:
                 take_over(task, train.init)
@@ -138,12 +142,16 @@ class _Loop:
                     if train.probe_every and (last or (epoch + 1) % train.probe_every == 0):
                         self._probe(probes, epoch)
                     if not train.checkpoint_every or last or self.step % train.checkpoint_every == 0:
-                        save(self.run, self.task, self.optimiser, step=self.step)
+                        save(self.run, self.task, self.optimisers, step=self.step)
         finally:
             self.log.close()
 
     def _epoch(self, epoch: int) -> None:
         first = self.step % self.steps_per_epoch
+        if not first:
+            # what it draws is a function of the epoch, and alike on all ranks
+            torch.manual_seed(int(generator(self.train_as.seed, epoch, 0, 0).integers(2**62)))
+            self.optimisers.forget(self.task.before_epoch(epoch, self._everything))
         loader = Loader(
             self.clips,
             self._positions(epoch, first),
@@ -184,30 +192,60 @@ class _Loop:
             # the state at the end of an epoch is saved by `train`, after the probes, which a resumed run skips
             if every and self.step % every == 0 and self.step % self.steps_per_epoch:
                 self._flush(loader)
-                save(self.run, self.task, self.optimiser, step=self.step)
+                save(self.run, self.task, self.optimisers, step=self.step)
             elif self.run.device.type == "cpu" or len(self.pending) == 20:  # reading a number makes the device wait
                 self._flush(loader)
         return time.perf_counter() - began
 
     def _positions(self, epoch: int, first: int) -> list[list[int]]:
         """This rank's micro-batches of the epoch, from step `first` on; each item gives several examples, maybe."""
-        order = epoch_order(len(self.clips), seed=self.train_as.seed, epoch=epoch)
+        order = self._order(epoch)
         size, micro = (n // self.clips.repeats for n in (self.train_as.batch_size, self.micro))
         chunks = []
         for step in range(first, self.steps_per_epoch):
             start = step * size + self.run.ranks.rank * micro * self.train_as.accumulate
-            chunks += [order[start + k * micro : start + (k + 1) * micro] for k in range(self.train_as.accumulate)]
+            chunks += [[*order[start + k * micro : start + (k + 1) * micro]] for k in range(self.train_as.accumulate)]
         return chunks
+
+    def _order(self, epoch: int) -> Sequence[int]:
+        """The visits of an epoch; the second, third, … of an item are told from the first, and have their own draws."""
+        seed = self.train_as.seed
+        wanted = self.task.order(self.clips.numbers, generator(seed, epoch, 0, 1))
+        if wanted is None:
+            return epoch_order(len(self.clips), seed=seed, epoch=epoch)
+        seen: Counter[int] = Counter()
+        visits = []
+        for position in wanted:
+            visits.append(position + seen[position] * len(self.clips))
+            seen[position] += 1
+        return visits
+
+    def _everything(self) -> Features:
+        """The task's features of all items, told on the way what of them is damaged."""
+        if self.whole is None:
+            raise ValueError(
+                f"{type(self.task).__name__} passes over all items before an epoch: say how they are cut for it, "
+                "with fit(…, whole=clips.seen_as(*c.steady()))"
+            )
+        features, skipped = everything(
+            self.task,
+            self.whole,
+            batch_size=self.micro,
+            device=self.run.device,
+            ranks=self.run.ranks,
+            readers=self.readers,
+        )
+        self._tell_skipped(skipped)
+        return features
 
     def _update(self, batches: Iterator[Example], values: dict[str, float | int]) -> tuple[dict[str, Tensor], int]:
         train = self.train_as
         where = self.step / self.steps_per_epoch
         lr = rate(train, where)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr * group.get("lr_scale", 1.0)
+        self.optimisers.set_rate(lr)
         # what dropout draws is a function of the step, so that resuming needs no generator's state
         torch.manual_seed(int(generator(train.seed, self.step, self.run.ranks.rank).integers(2**62)))
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimisers.zero_grad()
         summed: dict[str, Tensor] = {}
         clips = 0
         for micro in range(train.accumulate):
@@ -222,7 +260,7 @@ class _Loop:
                 summed[name] = summed.get(name, torch.zeros_like(value.detach())) + value.detach() / train.accumulate
         if train.clip_norm is not None:
             summed["gradient_norm"] = nn.utils.clip_grad_norm_(self.task.parameters(), train.clip_norm).detach()
-        self.optimiser.step()
+        self.optimisers.step()
         self.task.after_step((self.step + 1) / max(1, train.epochs * self.steps_per_epoch))
         values["lr"] = lr
         return summed, clips

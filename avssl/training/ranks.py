@@ -36,6 +36,14 @@ class Ranks:
         dist.all_reduce(values)
         return values / self.world
 
+    def rows(self, values: torch.Tensor) -> torch.Tensor:
+        """The rows of all ranks, of which each may have another number, on all of them; they lie on the CPU."""
+        if self.world == 1:
+            return values
+        parts: list[torch.Tensor | None] = [None] * self.world
+        dist.all_gather_object(parts, values)
+        return torch.cat([p for p in parts if p is not None])
+
     def wait(self) -> None:
         """Go on only when all ranks have come here."""
         if self.world > 1:

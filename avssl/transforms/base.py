@@ -31,6 +31,13 @@ class Transform(ABC):
         """The transforms that this one is made of, in order."""
         raise AssertionError("a transform is a Part or a Chain")
 
+    def at(self, epoch: int) -> Transform:
+        """The transform of an epoch; one with a schedule, such as of a mask, answers differently as training goes on.
+
+        Only its numbers may differ, as `apply` is that of the transform itself.
+        """
+        return self
+
     @abstractmethod
     def draw(self, plan: Plan, info: MediaInfo, rng: Rng, /) -> Plan:
         """The plan with this transform's choices added; numbers only."""
@@ -128,6 +135,10 @@ class Chain(Transform):
     def parts(self) -> tuple[Part, ...]:
         """All single transforms, in order."""
         return tuple(p for t in self.transforms for p in t.parts)
+
+    def at(self, epoch: int) -> Chain:
+        """The chain of the parts of an epoch."""
+        return Chain(tuple(p.at(epoch) for p in self.parts))
 
     def draw(self, plan: Plan, info: MediaInfo, rng: Rng, /) -> Plan:
         """The plan with all choices added."""

@@ -1,0 +1,85 @@
+"""The family of tasks that predict features of what is hidden, or still to come, from features of the rest."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from avssl.core import Example
+from avssl.encoders.base import Encoder
+from avssl.tasks.base import Task
+from avssl.tasks.target import Momentum, SlowCopy
+
+__all__ = ["Contest", "Foresee", "Foreseen", "Predictor"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreseen:
+    """Features of P places of each example: `guess` (B, P, D) and `truth` (B, P, D).
+
+    `copied` (B, P, D) are features that were seen, of the nearest place: the guess of who thinks that nothing changes.
+    """
+
+    guess: Tensor
+    truth: Tensor
+    copied: Tensor | None = None
+
+
+class Predictor(nn.Module, ABC):
+    """Guesses features from those of what is seen."""
+
+    @abstractmethod
+    def forward(self, encoder: Encoder, aim: Encoder, batch: Example) -> Foreseen:
+        """The guesses from features of `encoder`, and the truth by `aim`: the same encoder, or its slow copy."""
+
+
+Contest: TypeAlias = Callable[[Foreseen], dict[str, Tensor]]
+"""The "loss" of guesses, and metrics without gradients."""
+
+
+class Foresee(Task):
+    """Predict features; with `target` those of a slow copy, without gradients.
+
+    Args:
+        encoder: of video or of sound.
+        predictor: what is guessed from what.
+        contest: the loss.
+        target: a slow copy that tells the truth, or None: the encoder itself.
+    """
+
+    def __init__(
+        self, encoder: Encoder, predictor: Predictor, *, contest: Contest, target: Momentum | None = None
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.predictor = predictor
+        self.contest = contest
+        self.slow: nn.Module | None = None if target is None else SlowCopy(encoder, target)
+
+    def encoders(self) -> dict[str, Encoder]:
+        """The encoder, by its modality."""
+        return {self.encoder.modality: self.encoder}
+
+    def before_training(self) -> None:
+        """The slow copy starts as the encoder does."""
+        if isinstance(self.slow, SlowCopy):
+            self.slow.begin(self.encoder)
+
+    def forward(self, batch: Example) -> dict[str, Tensor]:
+        """Loss and metrics; `spread` is how far the true features lie apart: 0 where they have collapsed."""
+        aim = self.slow.copy if isinstance(self.slow, SlowCopy) else self.encoder
+        assert isinstance(aim, Encoder)
+        foreseen: Foreseen = self.predictor(self.encoder, aim, batch)
+        with torch.no_grad():
+            spread = foreseen.truth.float().flatten(0, -2).std(dim=0, correction=0).square().sum().sqrt()
+        return {**self.contest(foreseen), "spread": spread}
+
+    def after_step(self, progress: float) -> None:
+        """Let the slow copy follow."""
+        if isinstance(self.slow, SlowCopy):
+            self.slow.follow(self.encoder, progress)
