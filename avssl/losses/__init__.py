@@ -3,6 +3,7 @@
 from avssl.losses.contrastive import Criterion, InfoNCE, Margin, info_nce, margin, retrieved
 from avssl.losses.dense import absolute_error, cross_entropy, squared_error, weighted_mean
 from avssl.losses.gather import from_first_rank, gathered, mean_over_ranks
+from avssl.losses.lab import lab_to_rgb, nearest, rgb_to_lab
 
 __all__ = [
     "Criterion",
@@ -13,9 +14,12 @@ __all__ = [
     "from_first_rank",
     "gathered",
     "info_nce",
+    "lab_to_rgb",
     "margin",
     "mean_over_ranks",
+    "nearest",
     "retrieved",
+    "rgb_to_lab",
     "squared_error",
     "weighted_mean",
 ]
