@@ -2,7 +2,7 @@
 
 from avssl.losses.contrastive import Criterion, InfoNCE, Margin, info_nce, margin, retrieved
 from avssl.losses.dense import absolute_error, cross_entropy, squared_error, weighted_mean
-from avssl.losses.gather import from_first_rank, gathered, mean_over_ranks
+from avssl.losses.gather import from_first_rank, gathered, mean_over_ranks, own_rows
 
 __all__ = [
     "Criterion",
@@ -15,6 +15,7 @@ __all__ = [
     "info_nce",
     "margin",
     "mean_over_ranks",
+    "own_rows",
     "retrieved",
     "squared_error",
     "weighted_mean",
