@@ -18,5 +18,10 @@ class Decoder(nn.Module, ABC):
     """
 
     @abstractmethod
-    def forward(self, encoder: Encoder, shown: Tensor, keep: Tensor | None = None) -> Tensor:
-        """The answer for what is `shown`, (B, T, C, H, W) or (B, A, N), of which only the patches `keep` (B, L) are."""
+    def forward(
+        self, encoder: Encoder, shown: Tensor, *, keep: Tensor | None = None, hint: Tensor | None = None
+    ) -> Tensor:
+        """The answer for what is `shown`, (B, T, C, H, W) or (B, A, N), of which only the patches `keep` (B, L) are.
+
+        `hint` is what may be looked at while training only.
+        """

@@ -4,6 +4,7 @@ from avssl.losses.contrastive import Criterion, InfoNCE, Margin, info_nce, margi
 from avssl.losses.dense import absolute_error, cross_entropy, squared_error, weighted_mean
 from avssl.losses.gather import from_first_rank, gathered, mean_over_ranks
 from avssl.losses.lab import lab_to_rgb, nearest, rgb_to_lab
+from avssl.losses.gather import from_first_rank, gathered, mean_over_ranks, own_rows
 
 __all__ = [
     "Criterion",
@@ -18,6 +19,7 @@ __all__ = [
     "margin",
     "mean_over_ranks",
     "nearest",
+    "own_rows",
     "retrieved",
     "rgb_to_lab",
     "squared_error",

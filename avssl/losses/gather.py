@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["from_first_rank", "gathered", "mean_over_ranks"]
+__all__ = ["from_first_rank", "gathered", "mean_over_ranks", "own_rows"]
 
 
 def _ranks() -> int:
@@ -43,6 +43,11 @@ def gathered(x: Tensor) -> Tensor:
         return x
     y: Tensor = _Gather.apply(x.contiguous())
     return y
+
+
+def own_rows(rows: int, *, device: torch.device | None = None) -> Tensor:
+    """Where in what `gathered` gives this rank's own rows are, (rows,)."""
+    return torch.arange(rows, device=device) + (dist.get_rank() * rows if _ranks() > 1 else 0)
 
 
 def mean_over_ranks(x: Tensor) -> Tensor:

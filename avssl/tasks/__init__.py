@@ -3,7 +3,7 @@
 from avssl.tasks.base import Features, Task, encoded, grouped
 from avssl.tasks.classify import Classify
 from avssl.tasks.contrast import Contrast
-from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor
+from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
 from avssl.tasks.memory import InBatch, Memory, Queue
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
 from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle
@@ -29,6 +29,7 @@ __all__ = [
     "Riddle",
     "SlowCopy",
     "Task",
+    "among_all",
     "cross_modal",
     "encoded",
     "grouped",

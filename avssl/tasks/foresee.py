@@ -9,25 +9,29 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from avssl.core import Example
 from avssl.encoders.base import Encoder
+from avssl.losses import gathered, own_rows
 from avssl.tasks.base import Task
 from avssl.tasks.target import Momentum, SlowCopy
 
-__all__ = ["Contest", "Foresee", "Foreseen", "Predictor"]
+__all__ = ["Contest", "Foresee", "Foreseen", "Predictor", "among_all"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Foreseen:
-    """Features of P places of each example: `guess` (B, P, D) and `truth` (B, P, D).
+    """Guesses `guess` (B, P, D) about places of each example, whose true features are `truth` (B, Q, D).
 
-    `copied` (B, P, D) are features that were seen, of the nearest place: the guess of who thinks that nothing changes.
+    `place` (P,) tells which of the Q places each guess is about; None: each about its own, P = Q. `copied` (B, P, D)
+    are features that were seen, of the nearest place: the guess of who thinks that nothing changes.
     """
 
     guess: Tensor
     truth: Tensor
     copied: Tensor | None = None
+    place: Tensor | None = None
 
 
 class Predictor(nn.Module, ABC):
@@ -40,6 +44,28 @@ class Predictor(nn.Module, ABC):
 
 Contest: TypeAlias = Callable[[Foreseen], dict[str, Tensor]]
 """The "loss" of guesses, and metrics without gradients."""
+
+
+def among_all(foreseen: Foreseen) -> dict[str, Tensor]:
+    """InfoNCE of each guess: which of the true features of all places of all examples, of all ranks, is its own?
+
+    The score is the plain product, without a temperature or lengths of one. Negatives are the other places of the same
+    picture or instant, the same place at other instants, and all places of other examples: van den Oord et al., 2018,
+    arXiv:1807.03748, eq. 4; Han et al., ICCV workshop 2019, arXiv:1909.04656, eq. 5. Metrics: `accuracy`, the share of
+    guesses whose highest score is their own truth's, and `copied`, the share of copies whose nearest truth is.
+    """
+    guess, truth = foreseen.guess.float(), foreseen.truth.float()
+    examples, places, _ = truth.shape
+    place = torch.arange(places, device=truth.device) if foreseen.place is None else foreseen.place
+    candidates = gathered(truth).flatten(0, 1)
+    first = own_rows(examples, device=truth.device)[:, None] * places
+    right = (first + place).flatten()
+    scores = guess.flatten(0, 1) @ candidates.T
+    metrics = {"accuracy": (scores.detach().argmax(dim=1) == right).float().mean()}
+    if foreseen.copied is not None:
+        nearest = torch.cdist(foreseen.copied.detach().float().flatten(0, 1), candidates.detach()).argmin(dim=1)
+        metrics["copied"] = (nearest == right).float().mean()
+    return {"loss": F.cross_entropy(scores, right), **metrics}
 
 
 class Foresee(Task):

@@ -22,12 +22,14 @@ class Puzzle:
 
     `shown` (B, T, C, H, W) or (B, A, N) goes to the encoder, of which only the patches `keep` (B, L) are seen (None:
     all). `target` is what the answer is compared with, and `weight` how much each of its places counts (None: alike).
+    `hint` is what the decoder may look at besides while it is trained, such as the frame before each one that it tells.
     """
 
     shown: Tensor
     target: Tensor
     weight: Tensor | None = None
     keep: Tensor | None = None
+    hint: Tensor | None = None
 
 
 Riddle: TypeAlias = Callable[[Example], Puzzle]
@@ -61,5 +63,5 @@ class Restore(Task):
     def forward(self, batch: Example) -> dict[str, Tensor]:
         """Loss and metrics."""
         puzzle = self.riddle(batch)
-        answer: Tensor = self.decoder(self.encoder, puzzle.shown, puzzle.keep)
+        answer: Tensor = self.decoder(self.encoder, puzzle.shown, keep=puzzle.keep, hint=puzzle.hint)
         return self.measure(answer, puzzle)
