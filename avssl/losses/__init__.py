@@ -2,9 +2,8 @@
 
 from avssl.losses.contrastive import Criterion, InfoNCE, Margin, info_nce, margin, retrieved
 from avssl.losses.dense import absolute_error, cross_entropy, squared_error, weighted_mean
-from avssl.losses.gather import from_first_rank, gathered, mean_over_ranks
-from avssl.losses.lab import lab_to_rgb, nearest, rgb_to_lab
 from avssl.losses.gather import from_first_rank, gathered, mean_over_ranks, own_rows
+from avssl.losses.lab import lab_to_rgb, nearest, rgb_to_lab
 
 __all__ = [
     "Criterion",
