@@ -25,7 +25,8 @@ def task() -> Classify:
 @pytest.mark.parametrize(
     ("train", "kind", "wanted"),
     [
-        (Train(), torch.optim.AdamW, {}),
+        (Train(), torch.optim.AdamW, {"betas": (0.9, 0.999)}),
+        (Train(optimizer="adam", betas=(0.5, 0.9)), torch.optim.Adam, {"betas": (0.5, 0.9)}),
         (Train(optimizer="sgd"), torch.optim.SGD, {"momentum": 0.9, "nesterov": False}),
         (Train(optimizer="sgd", nesterov=True), torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
         (Train(optimizer="lars"), LARS, {"momentum": 0.9, "trust": 1e-3}),

@@ -22,6 +22,8 @@ class Train:
     batches of thousands."""
     nesterov: bool = False
     """Whether the momentum of `sgd` is Nesterov's; the other optimizers do not read it."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Of `adamw` and `adam`, how slowly their means of the gradient and of its square change; the others do not read it."""
     lr: float = 1e-3
     """Highest learning rate."""
     weight_decay: float = 1e-2
@@ -72,6 +74,7 @@ class Train:
             f"batch_size {self.batch_size} is not a multiple of accumulate {self.accumulate}",
         )
         require(self.lr > 0 and self.weight_decay >= 0, "lr must be > 0 and weight_decay ≥ 0")
+        require(all(0 <= b < 1 for b in self.betas), f"betas {self.betas} must be in [0, 1)")
         require(self.warmup >= 0, f"warmup {self.warmup} epochs must be ≥ 0")
         require(
             self.checkpoint_every >= 0 and self.probe_every >= 0,

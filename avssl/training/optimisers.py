@@ -63,7 +63,7 @@ def _optimiser(name: str, groups: list[dict[str, Any]], train: Train) -> torch.o
     if name == "lars":
         return LARS(groups, lr=train.lr, momentum=0.9)
     if name == "adam":
-        return torch.optim.Adam(groups, lr=train.lr)
+        return torch.optim.Adam(groups, lr=train.lr, betas=train.betas)
     if name == "adamw":
-        return torch.optim.AdamW(groups, lr=train.lr)
+        return torch.optim.AdamW(groups, lr=train.lr, betas=train.betas)
     raise ValueError(f"optimizer {name!r}: must be 'adamw', 'adam', 'sgd' or 'lars'")
