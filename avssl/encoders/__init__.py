@@ -4,11 +4,25 @@ from avssl.encoders.base import ClipEncoder, Encoder, FrameEncoder, Modality, Or
 from avssl.encoders.choice import SoundNet, VideoNet
 from avssl.encoders.clip import c3d, mc3_18, r2plus1d_10, r2plus1d_18, r3d_10, r3d_18, r3d_50, s3d
 from avssl.encoders.decoders import Decoder
+from avssl.encoders.decoders_patches import PatchDecoder
 from avssl.encoders.foreign import Foreign, load_foreign, timm_net, torchvision_net
 from avssl.encoders.frame import alexnet, resnet18, resnet50
 from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, Projector
 from avssl.encoders.sound import LogMel, SoundEncoder, sound_resnet18, sound_vgg, tiny_sound
 from avssl.encoders.tiny import tiny_r2plus1d, tiny_resnet
+from avssl.encoders.vit import (
+    ClipViT,
+    PatchEncoder,
+    SoundViT,
+    over_patches,
+    picked,
+    positions,
+    sound_vit_base,
+    tiny_sound_vit,
+    tiny_vit,
+    vit_base,
+    vit_small,
+)
 from avssl.encoders.weights import (
     fingerprint,
     from_torchvision,
@@ -22,6 +36,7 @@ from avssl.encoders.weights import (
 
 __all__ = [
     "ClipEncoder",
+    "ClipViT",
     "ConcatHead",
     "Decoder",
     "EachHead",
@@ -34,9 +49,12 @@ __all__ = [
     "Modality",
     "Origin",
     "PairwiseHead",
+    "PatchDecoder",
+    "PatchEncoder",
     "Projector",
     "SoundEncoder",
     "SoundNet",
+    "SoundViT",
     "Trunk",
     "VideoNet",
     "alexnet",
@@ -47,6 +65,9 @@ __all__ = [
     "load_foreign",
     "load_weights",
     "mc3_18",
+    "over_patches",
+    "picked",
+    "positions",
     "r2plus1d_10",
     "r2plus1d_18",
     "r3d_10",
@@ -60,10 +81,15 @@ __all__ = [
     "save_weights",
     "sound_resnet18",
     "sound_vgg",
+    "sound_vit_base",
     "timm_net",
     "tiny_r2plus1d",
     "tiny_resnet",
     "tiny_sound",
+    "tiny_sound_vit",
+    "tiny_vit",
     "to_torchvision",
     "torchvision_net",
+    "vit_base",
+    "vit_small",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, member
 from functools import partial
 
-from avssl.encoders import clip, frame, sound, tiny
+from avssl.encoders import clip, frame, sound, tiny, vit
 from avssl.encoders.base import Encoder
 
 __all__ = ["SoundNet", "VideoNet"]
@@ -37,6 +37,11 @@ class VideoNet(Enum):
     resnet18_gn = member(partial(frame.resnet18, norm="group"))
     resnet50 = member(frame.resnet50)
     resnet50_gn = member(partial(frame.resnet50, norm="group"))
+    tiny_vit = member(vit.tiny_vit)
+    vit_small = member(vit.vit_small)
+    vit_base = member(vit.vit_base)
+    # of pictures alone
+    vit_base_picture = member(partial(vit.vit_base, tubelet=1))
 
     def build(self, *, sample_rate: int = 16000) -> Encoder:
         """A new encoder with weights drawn from torch's generator; it hears nothing, whatever the rate of the sound."""
@@ -53,6 +58,8 @@ class SoundNet(Enum):
     # as wide as in AVTS and L3
     sound_vgg_64 = member(partial(sound.sound_vgg, width=64))
     sound_resnet18 = member(sound.sound_resnet18)
+    tiny_sound_vit = member(vit.tiny_sound_vit)
+    sound_vit_base = member(vit.sound_vit_base)
 
     def build(self, *, sample_rate: int = 16000) -> Encoder:
         """A new encoder of sound at `sample_rate` Hz, with weights drawn from torch's generator."""

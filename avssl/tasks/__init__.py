@@ -6,7 +6,7 @@ from avssl.tasks.contrast import Contrast
 from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
 from avssl.tasks.memory import InBatch, Memory, Queue
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
-from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle
+from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle, by_squared_error
 from avssl.tasks.target import Momentum, SlowCopy
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "SlowCopy",
     "Task",
     "among_all",
+    "by_squared_error",
     "cross_modal",
     "encoded",
     "grouped",

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
 from avssl.core import Example
 from avssl.encoders.base import Encoder
 from avssl.encoders.decoders import Decoder
-from avssl.tasks.base import Task
+from avssl.losses import squared_error
+from avssl.tasks.base import Task, grouped
 
-__all__ = ["Measure", "Puzzle", "Restore", "Riddle"]
+__all__ = ["Measure", "Puzzle", "Restore", "Riddle", "by_squared_error"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,11 @@ Measure: TypeAlias = Callable[[Tensor, Puzzle], dict[str, Tensor]]
 """The "loss" of an answer, and metrics without gradients."""
 
 
+def by_squared_error(answer: Tensor, puzzle: Puzzle) -> dict[str, Tensor]:
+    """The weighted mean of (answer − target)²."""
+    return {"loss": squared_error(answer, puzzle.target, puzzle.weight)}
+
+
 class Restore(Task):
     """Answer a puzzle made of each example, from features of the part that is shown.
 
@@ -47,14 +53,24 @@ class Restore(Task):
         decoder: from the encoder's features to the answer.
         riddle: what is shown and what is to be told.
         measure: the loss.
+        settings: of the optimiser, such as "betas".
     """
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, *, riddle: Riddle, measure: Measure) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        decoder: Decoder,
+        *,
+        riddle: Riddle,
+        measure: Measure = by_squared_error,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.riddle = riddle
         self.measure = measure
+        self.settings = settings
 
     def encoders(self) -> dict[str, Encoder]:
         """The encoder, by its modality."""
@@ -65,3 +81,7 @@ class Restore(Task):
         puzzle = self.riddle(batch)
         answer: Tensor = self.decoder(self.encoder, puzzle.shown, keep=puzzle.keep, hint=puzzle.hint)
         return self.measure(answer, puzzle)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups with the settings given."""
+        return grouped(self.parameters(), self.settings)

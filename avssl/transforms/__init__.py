@@ -2,6 +2,7 @@
 
 from avssl.transforms.base import Chain, Scope, Transform
 from avssl.transforms.colour import Blur, ChannelSplit, ColourJitter, Grey, Solarise
+from avssl.transforms.masks import BlockMask, PatchMask, RandomMask, TubeMask
 from avssl.transforms.noise import Noise
 from avssl.transforms.sound import FrequencyMask, Gain, SoundNoise, TimeMask
 from avssl.transforms.space import CentreCrop, FiveCrop, FrameCropJitter, RandomCrop, RandomResizedCrop, ThreeCrop
@@ -9,6 +10,7 @@ from avssl.transforms.turn import HorizontalFlip, Rotate90
 from avssl.transforms.views import contrastive_views
 
 __all__ = [
+    "BlockMask",
     "Blur",
     "CentreCrop",
     "Chain",
@@ -21,7 +23,9 @@ __all__ = [
     "Grey",
     "HorizontalFlip",
     "Noise",
+    "PatchMask",
     "RandomCrop",
+    "RandomMask",
     "RandomResizedCrop",
     "Rotate90",
     "Scope",
@@ -30,5 +34,6 @@ __all__ = [
     "ThreeCrop",
     "TimeMask",
     "Transform",
+    "TubeMask",
     "contrastive_views",
 ]
