@@ -36,7 +36,9 @@ class PatchDecoder(Decoder):
         nn.init.normal_(self.answer.weight, std=0.02)
         nn.init.zeros_(self.answer.bias)
 
-    def forward(self, encoder: Encoder, shown: Tensor, keep: Tensor | None = None) -> Tensor:
+    def forward(
+        self, encoder: Encoder, shown: Tensor, *, keep: Tensor | None = None, hint: Tensor | None = None
+    ) -> Tensor:
         """(B, L, P) of clips (B, T, C, H, W) or (B, A, N), of which only the patches `keep` (B, K) are seen."""
         whole = over_patches(encoder)
         grid = whole.grid(shown.shape)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from torch import Tensor
 
@@ -12,7 +12,7 @@ from avssl.core import Example
 from avssl.encoders.base import Encoder
 from avssl.encoders.decoders import Decoder
 from avssl.losses import squared_error
-from avssl.tasks.base import Task, grouped
+from avssl.tasks.base import Task
 
 __all__ = ["Measure", "Puzzle", "Restore", "Riddle", "by_squared_error"]
 
@@ -53,7 +53,6 @@ class Restore(Task):
         decoder: from the encoder's features to the answer.
         riddle: what is shown and what is to be told.
         measure: the loss.
-        settings: of the optimiser, such as "betas".
     """
 
     def __init__(
@@ -63,14 +62,12 @@ class Restore(Task):
         *,
         riddle: Riddle,
         measure: Measure = by_squared_error,
-        settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.riddle = riddle
         self.measure = measure
-        self.settings = settings
 
     def encoders(self) -> dict[str, Encoder]:
         """The encoder, by its modality."""
@@ -81,7 +78,3 @@ class Restore(Task):
         puzzle = self.riddle(batch)
         answer: Tensor = self.decoder(self.encoder, puzzle.shown, keep=puzzle.keep, hint=puzzle.hint)
         return self.measure(answer, puzzle)
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Groups with the settings given."""
-        return grouped(self.parameters(), self.settings)

@@ -23,7 +23,7 @@ class Train:
     nesterov: bool = False
     """Whether the momentum of `sgd` is Nesterov's; the other optimizers do not read it."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """Of `adamw` and `adam`, how slowly their means of the gradient and of its square change; the others do not read it."""
+    """Of `adamw` and `adam`: how slowly their means of the gradient, and of its square, change."""
     lr: float = 1e-3
     """Highest learning rate."""
     weight_decay: float = 1e-2
