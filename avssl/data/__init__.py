@@ -1,6 +1,6 @@
 """Items × sampler × transform → batches."""
 
-from avssl.data.choice import Data, one_way
+from avssl.data.choice import Data, one_thing, one_way
 from avssl.data.clips import Clips, Reading
 from avssl.data.collate import by_shape, collate
 from avssl.data.items import Catalogue, Entry, Item, entries, write_manifest
@@ -30,6 +30,7 @@ __all__ = [
     "collate",
     "entries",
     "epoch_order",
+    "one_thing",
     "one_way",
     "write_manifest",
 ]

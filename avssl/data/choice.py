@@ -19,7 +19,7 @@ from avssl.media.toybox import ONE_WAY_MOTIONS, Toybox, make_toybox
 from avssl.samplers import ForeignSound, Frozen
 from avssl.transforms import Noise, Transform
 
-__all__ = ["Data", "one_way"]
+__all__ = ["Data", "one_thing", "one_way"]
 
 LOOKED_AT = 1000
 """Items, at most, among which those are found that decoding is measured on."""
@@ -132,6 +132,14 @@ class Data:
 def one_way() -> Data:
     """The toybox of the motions that can be put in order: the default of the tasks that ask for one."""
     return Data(toybox=Toybox(motions=ONE_WAY_MOTIONS))
+
+
+def one_thing() -> Data:
+    """The toybox of a thing alone on a still ground: the default of the methods that learn from pictures.
+
+    What the thing is can be learnt from single pictures there, in minutes; among distractors that takes far longer.
+    """
+    return Data(toybox=Toybox(distractors=0, drifting_camera=False))
 
 
 def _known(kind: type[Data | Toybox | Decoding], values: Mapping[str, Any]) -> dict[str, Any]:
