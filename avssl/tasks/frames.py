@@ -1,0 +1,75 @@
+"""Frames before and after an instant: the puzzle, and how far an answer lies from the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from avssl.core import Example
+from avssl.tasks.restore import Puzzle
+
+__all__ = ["Continuation"]
+
+FAR = 2
+"""Frames ahead that a copy of the last frame resembles whatever moves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continuation:
+    """The first `shown` frames of a clip are shown; told are the last `behind` of them, and `ahead` that follow.
+
+    Srivastava et al., ICML 2015, arXiv:1502.04681: `behind` alone is its autoencoder, `ahead` alone its predictor of
+    the future, both its composite model.
+    """
+
+    shown: int
+    behind: int
+    ahead: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.behind <= self.shown and self.ahead >= 0 and self.behind + self.ahead > 0):
+            raise ValueError(
+                f"shown {self.shown}, behind {self.behind}, ahead {self.ahead}: must be 0 ≤ behind ≤ shown, ahead ≥ 0, "
+                "and one of them > 0"
+            )
+
+    def puzzle(self, batch: Example) -> Puzzle:
+        """The riddle; frames are 0…1.
+
+        Raises:
+            ValueError: clips of another length.
+        """
+        video = batch.clips[0].video
+        length = self.shown + self.ahead
+        if video is None or video.shape[1] != length:
+            found = "no frames" if video is None else f"{video.shape[1]} frames"
+            raise ValueError(f"a clip of {found}: must have {self.shown} + {self.ahead}; let the sampler cut {length}")
+        frames = video if video.is_floating_point() else video.float() / 255
+        target = frames[:, self.shown - self.behind :]
+        return Puzzle(shown=frames[:, : self.shown], target=target, hint=target)
+
+    def measure(self, answer: Tensor, puzzle: Puzzle) -> dict[str, Tensor]:
+        """The mean squared error of the frames behind plus that of the frames ahead; each is a metric, too.
+
+        `copied` is the error ahead of who repeats the last frame that was shown, `averaged` of who repeats the mean of
+        those shown; `far` and `copied_far` are those of the third frame ahead and later ones.
+        """
+        errors = _errors(answer, puzzle.target)
+        parts = {"behind": errors[:, : self.behind], "ahead": errors[:, self.behind :]}
+        found = {name: part.mean() for name, part in parts.items() if part.shape[1]}
+        metrics = {name: error.detach() for name, error in found.items()}
+        if self.ahead:
+            ahead = puzzle.target[:, self.behind :]
+            copied = _errors(puzzle.shown[:, -1:], ahead)
+            metrics["copied"] = copied.mean()
+            metrics["averaged"] = _errors(puzzle.shown.mean(dim=1, keepdim=True), ahead).mean()
+            if self.ahead > FAR:
+                metrics["far"] = parts["ahead"][:, FAR:].mean().detach()
+                metrics["copied_far"] = copied[:, FAR:].mean()
+        return {"loss": sum(found.values(), start=answer.new_zeros(())), **metrics}
+
+
+def _errors(answer: Tensor, target: Tensor) -> Tensor:
+    """The mean squared error of each frame, (B, T)."""
+    return (answer.float() - target.float()).square().flatten(2).mean(dim=2)
