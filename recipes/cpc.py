@@ -20,7 +20,6 @@ from avssl.transforms import ColourJitter, Gain, Grey, HorizontalFlip, RandomRes
 class Config(EitherView):
     frames: int = 1
     size: int = 64
-    sound: float | None = 2.0
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=lambda: Train(epochs=30, lr=2e-3, warmup=2))
     encoder: VideoNet = VideoNet.tiny_resnet_gn
@@ -33,6 +32,8 @@ class Config(EitherView):
     """Of the features that are foreseen, and of the context."""
 
 
+# Not as in the paper: ResNet-50 with group normalisation instead of its ResNet-101 without any; batch and epochs, which
+# it does not tell.
 PAPER = Config(
     size=256,
     patch=64,

@@ -84,9 +84,9 @@ class _Rows(nn.Module):
         self.after = nn.Conv2d(wide, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.beside(F.relu(self.before(x)))
-        y = x + self.after(F.relu(self.above(F.pad(y, (0, 0, 1, 0)))))
-        return y
+        y = self.beside(F.relu(self.before(x)))
+        y = self.after(F.relu(self.above(F.pad(y, (0, 0, 1, 0)))))
+        return x.add(y)
 
 
 class MaskedRows(Context):

@@ -153,18 +153,20 @@ class StepsAhead(_Seen):
             raise ValueError(f"a sequence of {length}, and guesses {min(self.steps)} ahead or more: cut more")
         context = self.context(own)
         number = torch.arange(own[0, :, 0].numel(), device=own.device).view(own[0, :, 0].shape)
-        guess, copied, place = [], [], []
+        guess, copied, place, seen = [], [], [], []
         for step, layer in zip(self.steps, self.next, strict=True):
             if step < length:
                 here = context[:, : length - step]
                 guess.append(torch.unflatten(layer(here.flatten(0, 1)), 0, here.shape[:2]))
                 copied.append(own[:, : length - step])
                 place.append(number[step:])
+                seen.append(number[: length - step])
         return Foreseen(
             guess=_places(torch.cat(guess, dim=1)),
             truth=_places(self.truth(own, encoder, aim, batch)),
             copied=_places(torch.cat(copied, dim=1)),
             place=torch.cat(place).flatten(),
+            seen=torch.cat(seen).flatten(),
         )
 
 
