@@ -5,8 +5,8 @@ from avssl.encoders.choice import SoundNet, VideoNet
 from avssl.encoders.clip import c3d, mc3_18, r2plus1d_10, r2plus1d_18, r3d_10, r3d_18, r3d_50, s3d
 from avssl.encoders.context import Context, ConvGRU, MaskedRows
 from avssl.encoders.decoders import Decoder
-from avssl.encoders.decoders_patches import PatchDecoder
 from avssl.encoders.decoders_frames import FramesDecoder
+from avssl.encoders.decoders_patches import PatchDecoder
 from avssl.encoders.foreign import Foreign, load_foreign, timm_net, torchvision_net
 from avssl.encoders.frame import alexnet, resnet18, resnet50
 from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, Projector

@@ -4,12 +4,11 @@ from avssl.tasks.base import Features, Task, encoded, grouped
 from avssl.tasks.classify import Classify
 from avssl.tasks.contrast import Contrast
 from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
-from avssl.tasks.frames import Continuation
+from avssl.tasks.frames import Continuation, Part
 from avssl.tasks.memory import InBatch, Memory, Queue
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
-from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle, by_squared_error
 from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
-from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle
+from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle, by_squared_error
 from avssl.tasks.target import Momentum, SlowCopy
 
 __all__ = [
@@ -26,6 +25,7 @@ __all__ = [
     "Memory",
     "Momentum",
     "OneByOne",
+    "Part",
     "Patches",
     "Policy",
     "Predictor",
@@ -38,8 +38,8 @@ __all__ = [
     "StepsAhead",
     "Task",
     "among_all",
-    "by_squared_error",
     "blocks",
+    "by_squared_error",
     "cross_modal",
     "encoded",
     "grouped",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from torch import Tensor
 
 from avssl.core import Example
 from avssl.tasks.restore import Puzzle
 
-__all__ = ["Continuation"]
+__all__ = ["Continuation", "Part"]
+
+Part: TypeAlias = Literal["reconstruct", "future", "composite"]
 
 FAR = 2
 """Frames ahead that a copy of the last frame resembles whatever moves."""
@@ -19,8 +22,7 @@ FAR = 2
 class Continuation:
     """The first `shown` frames of a clip are shown; told are the last `behind` of them, and `ahead` that follow.
 
-    Srivastava et al., ICML 2015, arXiv:1502.04681: `behind` alone is its autoencoder, `ahead` alone its predictor of
-    the future, both its composite model.
+    See `telling` for the models of Srivastava et al., ICML 2015, arXiv:1502.04681.
     """
 
     shown: int
@@ -34,6 +36,16 @@ class Continuation:
                 "and one of them > 0"
             )
 
+    @classmethod
+    def telling(cls, part: Part, *, shown: int, ahead: int) -> Continuation:
+        """The autoencoder ("reconstruct"), the predictor ("future") or the composite model, sections 2.2 to 2.4."""
+        return cls(shown=shown, behind=0 if part == "future" else shown, ahead=0 if part == "reconstruct" else ahead)
+
+    @property
+    def frames(self) -> int:
+        """T, of the clips."""
+        return self.shown + self.ahead
+
     def puzzle(self, batch: Example) -> Puzzle:
         """The riddle; frames are 0…1.
 
@@ -41,10 +53,9 @@ class Continuation:
             ValueError: clips of another length.
         """
         video = batch.clips[0].video
-        length = self.shown + self.ahead
-        if video is None or video.shape[1] != length:
+        if video is None or video.shape[1] != self.frames:
             found = "no frames" if video is None else f"{video.shape[1]} frames"
-            raise ValueError(f"a clip of {found}: must have {self.shown} + {self.ahead}; let the sampler cut {length}")
+            raise ValueError(f"a clip of {found}: must have {self.shown} + {self.ahead}; cut {self.frames}")
         frames = video if video.is_floating_point() else video.float() / 255
         target = frames[:, self.shown - self.behind :]
         return Puzzle(shown=frames[:, : self.shown], target=target, hint=target)
