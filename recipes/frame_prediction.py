@@ -6,7 +6,7 @@ python recipes/frame_prediction.py --part future --conditional --data.root ~/ucf
 from dataclasses import dataclass, field, replace
 
 from avssl.cli import cli
-from avssl.data import Data, View
+from avssl.data import Data, View, one_thing
 from avssl.encoders import FramesDecoder, VideoNet
 from avssl.evaluation import probes, transfer
 from avssl.samplers import RandomClips
@@ -20,12 +20,14 @@ class Config(View):
     frames: int = 8
     step: int = 2
     size: int = 32
-    data: Data = field(default_factory=Data)
+    data: Data = field(default_factory=one_thing)
     train: Train = field(default_factory=lambda: Train(epochs=40, lr=2e-3, warmup=2, clip_norm=1.0))
     encoder: VideoNet = VideoNet.tiny_lstm
     part: Part = "composite"
     """What is told: the `frames` that were shown, backwards; the `ahead` that follow; or both."""
     ahead: int = 8
+    moving: bool = True
+    """Whether frames are told by their difference from the mean of those shown, which is not the paper's way."""
     conditional: bool = False
     """Whether the decoders see the frame before each: the true one in training, their own in evaluation."""
     decoder_width: int = 256
@@ -37,6 +39,7 @@ PAPER = Config(
     frames=10,
     step=1,
     ahead=10,
+    moving=False,
     encoder=VideoNet.lstm,
     decoder_width=2048,
     train=Train(optimizer="sgd", lr=1e-4, weight_decay=1e-4, clip_norm=1e-4, batch_size=100, schedule="constant"),
@@ -45,7 +48,7 @@ PAPER = Config(
 
 def main(c: Config) -> Run:
     run = start(c)
-    world = Continuation.telling(c.part, shown=c.frames, ahead=c.ahead)
+    world = Continuation.telling(c.part, shown=c.frames, ahead=c.ahead, moving=c.moving)
     sampler = replace(c.cut(RandomClips()), frames=world.frames)
     transform = RandomCrop(c.size, short_side=c.short_side) | HorizontalFlip()
     encoder = c.encoder.build()

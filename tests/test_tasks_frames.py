@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import get_args
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from avssl.core import Clip, Example
 from avssl.encoders import FramesDecoder, lstm
-from avssl.tasks import Continuation, Puzzle, Restore
+from avssl.tasks import Continuation, Part, Puzzle, Restore
 
 SHOWN, AHEAD, SIDE = 5, 10, 8
 
@@ -35,6 +36,12 @@ def test_the_puzzle_shows_what_comes_first_and_asks_for_what_lies_around_the_las
     puzzle = Continuation(shown=4, behind=3, ahead=2).puzzle(of(video))
     torch.testing.assert_close(puzzle.shown, video[:, :4] / 255)
     torch.testing.assert_close(puzzle.target, video[:, 1:] / 255)
+    parts = {part: Continuation.telling(part, shown=4, ahead=3) for part in get_args(Part)}
+    assert {part: (c.behind, c.ahead, c.frames) for part, c in parts.items()} == {
+        "reconstruct": (4, 0, 4),
+        "future": (0, 3, 7),
+        "composite": (4, 3, 7),
+    }
     with pytest.raises(ValueError, match=r"6 frames.*4 \+ 3.*cut 7"):
         Continuation(shown=4, behind=4, ahead=3).puzzle(of(video))
     with pytest.raises(ValueError, match="behind 5"):

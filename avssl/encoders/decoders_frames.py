@@ -93,7 +93,7 @@ class FramesDecoder(Decoder):
     def forward(
         self, encoder: Encoder, shown: Tensor, *, keep: Tensor | None = None, hint: Tensor | None = None
     ) -> Tensor:
-        """The frames, 0…1."""
+        """The frames."""
         code = encoder(shown)
         true = hint.flatten(2) if hint is not None and self.training else None
         told = []

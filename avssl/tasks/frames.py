@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+import torch
 from torch import Tensor
 
 from avssl.core import Example
@@ -22,12 +23,14 @@ FAR = 2
 class Continuation:
     """The first `shown` frames of a clip are shown; told are the last `behind` of them, and `ahead` that follow.
 
-    See `telling` for the models of Srivastava et al., ICML 2015, arXiv:1502.04681.
+    See `telling` for the models of Srivastava et al., ICML 2015, arXiv:1502.04681. With `moving` each frame is told by
+    its difference from the mean of those shown, so that the code need not carry what stands still; errors stay the same.
     """
 
     shown: int
     behind: int
     ahead: int
+    moving: bool = False
 
     def __post_init__(self) -> None:
         if not (0 <= self.behind <= self.shown and self.ahead >= 0 and self.behind + self.ahead > 0):
@@ -37,9 +40,10 @@ class Continuation:
             )
 
     @classmethod
-    def telling(cls, part: Part, *, shown: int, ahead: int) -> Continuation:
+    def telling(cls, part: Part, *, shown: int, ahead: int, moving: bool = False) -> Continuation:
         """The autoencoder ("reconstruct"), the predictor ("future") or the composite model, sections 2.2 to 2.4."""
-        return cls(shown=shown, behind=0 if part == "future" else shown, ahead=0 if part == "reconstruct" else ahead)
+        behind, ahead = 0 if part == "future" else shown, 0 if part == "reconstruct" else ahead
+        return cls(shown=shown, behind=behind, ahead=ahead, moving=moving)
 
     @property
     def frames(self) -> int:
@@ -47,7 +51,7 @@ class Continuation:
         return self.shown + self.ahead
 
     def puzzle(self, batch: Example) -> Puzzle:
-        """The riddle; frames are 0…1.
+        """The riddle; frames are 0…1, differences −1…1.
 
         Raises:
             ValueError: clips of another length.
@@ -57,8 +61,14 @@ class Continuation:
             found = "no frames" if video is None else f"{video.shape[1]} frames"
             raise ValueError(f"a clip of {found}: must have {self.shown} + {self.ahead}; cut {self.frames}")
         frames = video if video.is_floating_point() else video.float() / 255
-        target = frames[:, self.shown - self.behind :]
-        return Puzzle(shown=frames[:, : self.shown], target=target, hint=target)
+        shown = frames[:, : self.shown]
+        target = frames[:, self.shown - self.behind :] - self._told_anyway(shown)
+        return Puzzle(shown=shown, target=target, hint=target)
+
+    def _told_anyway(self, shown: Tensor) -> Tensor:
+        """What of each frame is not asked for, (B, 1, C, H, W)."""
+        mean = shown.mean(dim=1, keepdim=True)
+        return mean if self.moving else torch.zeros_like(mean)
 
     def measure(self, answer: Tensor, puzzle: Puzzle) -> dict[str, Tensor]:
         """The mean squared error of the frames behind plus that of the frames ahead; each is a metric, too.
@@ -72,9 +82,10 @@ class Continuation:
         metrics = {name: error.detach() for name, error in found.items()}
         if self.ahead:
             ahead = puzzle.target[:, self.behind :]
-            copied = _errors(puzzle.shown[:, -1:], ahead)
+            base = self._told_anyway(puzzle.shown)
+            copied = _errors(puzzle.shown[:, -1:] - base, ahead)
             metrics["copied"] = copied.mean()
-            metrics["averaged"] = _errors(puzzle.shown.mean(dim=1, keepdim=True), ahead).mean()
+            metrics["averaged"] = _errors(puzzle.shown.mean(dim=1, keepdim=True) - base, ahead).mean()
             if self.ahead > FAR:
                 metrics["far"] = parts["ahead"][:, FAR:].mean().detach()
                 metrics["copied_far"] = copied[:, FAR:].mean()
