@@ -30,7 +30,6 @@ class Config(View):
     """Whether frames are told by their difference from the mean of those shown, which is not the paper's way."""
     conditional: bool = False
     """Whether the decoders see the frame before each: the true one in training, their own in evaluation."""
-    decoder_width: int = 256
 
 
 # Not as in the paper: no peepholes; the code passes a linear layer into the decoders; weights as torch draws them; the
@@ -41,7 +40,6 @@ PAPER = Config(
     ahead=10,
     moving=False,
     encoder=VideoNet.lstm,
-    decoder_width=2048,
     train=Train(optimizer="sgd", lr=1e-4, weight_decay=1e-4, clip_norm=1e-4, batch_size=100, schedule="constant"),
 )
 
@@ -52,8 +50,7 @@ def main(c: Config) -> Run:
     sampler = replace(c.cut(RandomClips()), frames=world.frames)
     transform = RandomCrop(c.size, short_side=c.short_side) | HorizontalFlip()
     encoder = c.encoder.build()
-    told = {"behind": world.behind, "ahead": world.ahead}
-    decoder = FramesDecoder(encoder.dim, c.size, **told, conditional=c.conditional, width=c.decoder_width)
+    decoder = FramesDecoder(encoder.dim, c.size, told=world.told, conditional=c.conditional)
     task = Restore(encoder, decoder, riddle=world.puzzle, measure=world.measure)
     fit(run, task, c.data.clips(sampler, transform), probes=probes(c.data, c))
     return transfer(run, task.encoders(), c.data, c)

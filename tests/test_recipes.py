@@ -48,7 +48,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "multisensory": {"frames": 8, "sound": 0.5, "shift": 0.5},
     "avts": {"frames": 8, "sound": 0.5, "shift": 0.5, "hard_from": 1},
     "moco": {"queue": 16},
-    "frame_prediction": {"frames": 4, "ahead": 4, "decoder_width": 32},
+    "frame_prediction": {"frames": 4, "ahead": 4},
     "dpc": {"frames": 2, "step": 1, "blocks": 4, "ahead": 1},
 }
 
@@ -184,7 +184,7 @@ PAPERS: dict[str, tuple[Numbers, Numbers]] = {
         },
     ),
     "frame_prediction": (  # video_audio.md 2.1, patches of UCF101
-        {"frames": 10, "ahead": 10, "size": 32, "encoder": VideoNet.lstm, "decoder_width": 2048},
+        {"frames": 10, "ahead": 10, "size": 32, "encoder": VideoNet.lstm, "moving": False},
         {
             "optimizer": "sgd",
             "nesterov": False,

@@ -24,9 +24,7 @@ def of(video: Tensor) -> Example:
 def task_of(*, behind: int, ahead: int, conditional: bool = False, shown: int = SHOWN, side: int = SIDE) -> Restore:
     torch.manual_seed(0)
     encoder = lstm(size=64, side=SIDE)
-    decoder = FramesDecoder(
-        encoder.dim, side, behind=behind, ahead=ahead, conditional=conditional, width=64, channels=1
-    )
+    decoder = FramesDecoder(encoder.dim, side, told=(behind, ahead), conditional=conditional, channels=1)
     world = Continuation(shown=shown, behind=behind, ahead=ahead)
     return Restore(encoder, decoder, riddle=world.puzzle, measure=world.measure)
 
@@ -49,9 +47,9 @@ def test_the_puzzle_shows_what_comes_first_and_asks_for_what_lies_around_the_las
 
 
 def test_loss_and_baselines_against_loops() -> None:
+    video, answer = torch.rand(2, 8, 1, 3, 3), torch.rand(2, 7, 1, 3, 3)
     world = Continuation(shown=4, behind=3, ahead=4)
-    puzzle = world.puzzle(of(torch.rand(2, 8, 1, 3, 3)))
-    answer = torch.rand(2, 7, 1, 3, 3)
+    puzzle = world.puzzle(of(video))
 
     def error(a: list[Tensor], b: list[Tensor]) -> float:
         return sum(float((x - y).square().mean()) for x, y in zip(a, b, strict=True)) / len(a)
@@ -68,6 +66,10 @@ def test_loss_and_baselines_against_loops() -> None:
     }
     wanted["loss"] = wanted["behind"] + wanted["ahead"]
     assert {k: float(v) for k, v in world.measure(answer, puzzle).items()} == pytest.approx(wanted, rel=1e-5)
+    moving = Continuation(shown=4, behind=3, ahead=4, moving=True)
+    mean = video[:, :4].mean(dim=1, keepdim=True)
+    found = moving.measure(answer - mean, moving.puzzle(of(video)))
+    assert {k: float(v) for k, v in found.items()} == pytest.approx(wanted, rel=1e-4)
 
 
 def told(task: Restore, puzzle: Puzzle) -> Tensor:

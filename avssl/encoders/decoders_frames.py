@@ -54,10 +54,9 @@ class FramesDecoder(Decoder):
     Args:
         dim: D, of the code.
         size: height and width of the frames, pixels.
-        behind: how many of the last frames that were shown are told.
-        ahead: how many frames after them are told.
+        told: how many of the last frames that were shown, and how many after them.
         conditional: whether each step sees the frame before.
-        width: of the LSTMs.
+        width: of the LSTMs; None: D, as in the paper.
         channels: C, of the frames.
 
     Raises:
@@ -69,23 +68,21 @@ class FramesDecoder(Decoder):
         dim: int,
         size: int,
         *,
-        behind: int,
-        ahead: int,
+        told: tuple[int, int],
         conditional: bool = False,
-        width: int = 256,
+        width: int | None = None,
         channels: int = 3,
     ) -> None:
         super().__init__()
-        if behind < 0 or ahead < 0 or behind + ahead == 0:
-            raise ValueError(f"behind {behind}, ahead {ahead}: must be ≥ 0, and one of them > 0")
+        if min(told) < 0 or sum(told) == 0:
+            raise ValueError(f"told {told}: frames behind and ahead must be ≥ 0, and one of them > 0")
         self.shape = (channels, size, size)
-        self.behind, self.ahead = behind, ahead
-        pixels = channels * size**2
-        parts = {"behind": behind, "ahead": ahead}
+        self.behind, self.ahead = told
+        pixels, wide = channels * size**2, width or dim
         self.parts = nn.ModuleDict(
             {
-                name: _Unrolled(dim, pixels, steps=steps, width=width, conditional=conditional)
-                for name, steps in parts.items()
+                name: _Unrolled(dim, pixels, steps=steps, width=wide, conditional=conditional)
+                for name, steps in zip(("behind", "ahead"), told, strict=True)
                 if steps
             }
         )
@@ -96,10 +93,10 @@ class FramesDecoder(Decoder):
         """The frames."""
         code = encoder(shown)
         true = hint.flatten(2) if hint is not None and self.training else None
-        told = []
+        frames = []
         if self.behind:
             past = None if true is None else true[:, : self.behind].flip(1)
-            told.append(self.parts["behind"](code, past).flip(1))
+            frames.append(self.parts["behind"](code, past).flip(1))
         if self.ahead:
-            told.append(self.parts["ahead"](code, None if true is None else true[:, self.behind :]))
-        return torch.unflatten(torch.cat(told, dim=1), 2, self.shape)
+            frames.append(self.parts["ahead"](code, None if true is None else true[:, self.behind :]))
+        return torch.unflatten(torch.cat(frames, dim=1), 2, self.shape)

@@ -24,7 +24,7 @@ class Continuation:
     """The first `shown` frames of a clip are shown; told are the last `behind` of them, and `ahead` that follow.
 
     See `telling` for the models of Srivastava et al., ICML 2015, arXiv:1502.04681. With `moving` each frame is told by
-    its difference from the mean of those shown, so that the code need not carry what stands still; errors stay the same.
+    its difference from the mean of those shown, so that the code need not carry what stands still.
     """
 
     shown: int
@@ -49,6 +49,11 @@ class Continuation:
     def frames(self) -> int:
         """T, of the clips."""
         return self.shown + self.ahead
+
+    @property
+    def told(self) -> tuple[int, int]:
+        """How many frames of those shown, and of those after them, are told."""
+        return self.behind, self.ahead
 
     def puzzle(self, batch: Example) -> Puzzle:
         """The riddle; frames are 0…1, differences −1…1.
