@@ -48,6 +48,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "multisensory": {"frames": 8, "sound": 0.5, "shift": 0.5},
     "avts": {"frames": 8, "sound": 0.5, "shift": 0.5, "hard_from": 1},
     "moco": {"queue": 16},
+    "frame_prediction": {"frames": 4, "ahead": 4},
+    "dpc": {"frames": 2, "step": 1, "blocks": 4, "ahead": 1},
 }
 
 
@@ -180,6 +182,25 @@ PAPERS: dict[str, tuple[Numbers, Numbers]] = {
             "epochs": 50,
             "gamma": 0.1,
         },
+    ),
+    "frame_prediction": (  # video_audio.md 2.1, patches of UCF101
+        {"frames": 10, "ahead": 10, "size": 32, "encoder": VideoNet.lstm, "moving": False},
+        {
+            "optimizer": "sgd",
+            "nesterov": False,
+            "lr": 1e-4,
+            "weight_decay": 1e-4,
+            "clip_norm": 1e-4,
+            "batch_size": 100,
+        },
+    ),
+    "dpc": (  # video_audio.md 2.10
+        {"frames": 5, "step": 3, "rate": 30.0, "size": 128, "blocks": 8, "ahead": 3},
+        {"optimizer": "adam", "lr": 1e-3, "weight_decay": 1e-5, "epochs": 300},
+    ),
+    "cpc": (  # image.md 3.6, its first version
+        {"modality": "video", "frames": 1, "size": 256, "patch": 64, "steps": (2, 3, 4, 5)},
+        {"optimizer": "adam", "lr": 2e-4},
     ),
     "simclr": (  # image.md 3.20; the rate is 0.3 for each 256 examples
         {

@@ -11,6 +11,7 @@ from avssl.core import MediaInfo, Sampler, Unfit, generator
 from avssl.samplers import (
     AudioOffset,
     ClipOrder,
+    ConsecutiveClips,
     ForeignSound,
     Frozen,
     Pace,
@@ -46,6 +47,8 @@ SAMPLERS: list[Sampler] = [
     Stages(((0, AudioOffset(frames=4, shifted=0.0, other=0.5)), (5, AudioOffset(frames=4)))),
     Frozen(Pace(frames=8)),
     ForeignSound(AudioOffset(frames=8, sound=0.8, paired=True)),
+    ConsecutiveClips(n=3, frames=4, step=2),
+    ConsecutiveClips(n=4, frames=3, rate=10.0),
 ]
 
 files = st.builds(
@@ -125,6 +128,19 @@ def test_a_picture_is_one_frame(sampler: Sampler) -> None:
 @pytest.mark.parametrize("sampler", [Pace(), TemporalOrderTriple(), ClipOrder(), AudioOffset()])
 def test_time_is_not_asked_of_pictures(sampler: Sampler) -> None:
     assert "leave the file out" in sampler.unfit(PICTURE)
+
+
+def test_consecutive_clips_are_one_clip_in_parts() -> None:
+    starts = set()
+    for seed in range(50):
+        spans = ConsecutiveClips(n=3, frames=4, step=2, rate=12.5)(video(), generator(seed)).spans
+        times = np.array([t for span in spans for t in span.times])
+        assert [len(span.times) for span in spans] == [4, 4, 4]
+        assert np.diff(times) == pytest.approx([0.16] * 11)  # two steps of a clock of 12.5 Hz
+        starts.add(round(times[0] * 25 - 0.5))
+    assert min(starts) < 20
+    assert max(starts) > 85  # of 150 frames the 12 span 45
+    assert "no moving frames" in ConsecutiveClips().unfit(PICTURE)
 
 
 def test_of_a_file_without_frames_sound_alone_is_cut() -> None:
@@ -237,6 +253,7 @@ def test_foreign_sound_is_that_of_another_file_at_a_place_of_its_own() -> None:
         (lambda: RandomClips(n=3, spread="uniform"), "n = 2"),
         (lambda: Pace(paces=(1, 1)), "different"),
         (lambda: TemporalOrderTriple(shortest=1.0, longest=1.5), "shortest"),
+        (lambda: ConsecutiveClips(n=0), "n 0"),
         (lambda: ClipOrder(clips=1), "2 or more"),
         (lambda: ClipOrder(clips=2, mirrored=True), "single class"),
         (lambda: AudioOffset(shifted=0.8, other=0.3), "at most 1"),

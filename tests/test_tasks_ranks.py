@@ -13,9 +13,21 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from avssl.core import Clip, Example
-from avssl.encoders import Projector, tiny_resnet
+from avssl.encoders import ConvGRU, MaskedRows, Projector, tiny_resnet
 from avssl.losses import Margin
-from avssl.tasks import Contrast, Momentum, Queue, Records
+from avssl.tasks import (
+    Contrast,
+    Foresee,
+    Momentum,
+    OneByOne,
+    Patches,
+    Queue,
+    Records,
+    StepsAhead,
+    Task,
+    among_all,
+    blocks,
+)
 
 BATCH = 8
 
@@ -27,8 +39,18 @@ def unequal(anchors: Records, candidates: Records) -> Tensor:
     return torch.where(same & heard & (anchors.clip[:, None] != candidates.clip), 1, 0) - (~same & heard).int()
 
 
-def task_named(name: str) -> Contrast:
+def foreseeing(name: str) -> Foresee:
+    encoder = tiny_resnet(width=8, norm="group")
+    if name == "dpc":
+        return Foresee(encoder, OneByOne(64, grid=blocks, context=ConvGRU(8), ahead=1), contest=among_all)
+    rows = StepsAhead(64, grid=Patches(side=8, stride=4), context=MaskedRows(8), steps=(1, 2))
+    return Foresee(encoder, rows, contest=among_all)
+
+
+def task_named(name: str) -> Task:
     torch.manual_seed(0)
+    if name in {"dpc", "cpc"}:
+        return foreseeing(name)
     knobs: dict[str, Any] = {
         "simclr": {},
         "unequal": {"policy": unequal},
@@ -45,7 +67,7 @@ def part(start: int, stop: int, seed: int) -> Example:
     return Example(clips=clips, labels={}, parameters={}, index=torch.arange(start, stop) + BATCH * seed)
 
 
-NAMES = ("simclr", "unequal", "margin", "moco")
+NAMES = ("simclr", "unequal", "margin", "moco", "dpc", "cpc")
 
 
 def gradients(name: str, start: int, stop: int) -> list[Tensor]:

@@ -1,13 +1,16 @@
 """The zoo: networks for pictures, clips and sound behind one face, their weights in files, and heads."""
 
-from avssl.encoders.base import ClipEncoder, Encoder, FrameEncoder, Modality, Origin, Trunk
+from avssl.encoders.base import ClipEncoder, Encoder, FrameEncoder, Modality, Origin, RecurrentEncoder, Trunk
 from avssl.encoders.choice import SoundNet, VideoNet
 from avssl.encoders.clip import c3d, mc3_18, r2plus1d_10, r2plus1d_18, r3d_10, r3d_18, r3d_50, s3d
+from avssl.encoders.context import Context, ConvGRU, MaskedRows
 from avssl.encoders.decoders import Decoder
+from avssl.encoders.decoders_frames import FramesDecoder
 from avssl.encoders.decoders_patches import PatchDecoder
 from avssl.encoders.foreign import Foreign, load_foreign, timm_net, torchvision_net
 from avssl.encoders.frame import alexnet, resnet18, resnet50
 from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, Projector
+from avssl.encoders.recurrent import lstm, tiny_lstm
 from avssl.encoders.sound import LogMel, SoundEncoder, sound_resnet18, sound_vgg, tiny_sound
 from avssl.encoders.tiny import tiny_r2plus1d, tiny_resnet
 from avssl.encoders.vit import (
@@ -38,20 +41,25 @@ __all__ = [
     "ClipEncoder",
     "ClipViT",
     "ConcatHead",
+    "Context",
+    "ConvGRU",
     "Decoder",
     "EachHead",
     "Encoder",
     "Foreign",
     "FrameEncoder",
+    "FramesDecoder",
     "FusionHead",
     "Head",
     "LogMel",
+    "MaskedRows",
     "Modality",
     "Origin",
     "PairwiseHead",
     "PatchDecoder",
     "PatchEncoder",
     "Projector",
+    "RecurrentEncoder",
     "SoundEncoder",
     "SoundNet",
     "SoundViT",
@@ -64,6 +72,7 @@ __all__ = [
     "load_encoder",
     "load_foreign",
     "load_weights",
+    "lstm",
     "mc3_18",
     "over_patches",
     "picked",
@@ -83,6 +92,7 @@ __all__ = [
     "sound_vgg",
     "sound_vit_base",
     "timm_net",
+    "tiny_lstm",
     "tiny_r2plus1d",
     "tiny_resnet",
     "tiny_sound",

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ClipEncoder", "Encoder", "FrameEncoder", "Json", "Modality", "Origin", "Trunk"]
+__all__ = ["ClipEncoder", "Encoder", "FrameEncoder", "Json", "Modality", "Origin", "RecurrentEncoder", "Trunk"]
 
 Json: TypeAlias = str | int | float | bool | list["Json"] | dict[str, "Json"] | None
 Modality: TypeAlias = Literal["video", "sound"]
@@ -171,3 +171,22 @@ class ClipEncoder(_Video):
     def maps(self, y: Tensor, x: Tensor) -> Tensor:
         """(B, D', T', H', W') as it is."""
         return y
+
+
+class RecurrentEncoder(_Video):
+    """A network that reads frames one after the other: what it has made of them at the last is the clip's vector.
+
+    Its sequence holds what it has made of the frames up to each.
+    """
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """(B, T, C, H, W) → (B, T, 3, H, W)."""
+        return self.normalised(x)
+
+    def maps(self, y: Tensor, x: Tensor) -> Tensor:
+        """(B, T, D', H', W') → (B, D', T, H', W')."""
+        return y.transpose(1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The last state of each clip, (B, D)."""
+        return self.last(x)[:, :, -1].flatten(2).mean(dim=2)

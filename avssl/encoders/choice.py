@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, member
 from functools import partial
 
-from avssl.encoders import clip, frame, sound, tiny, vit
+from avssl.encoders import clip, frame, recurrent, sound, tiny, vit
 from avssl.encoders.base import Encoder
 
 __all__ = ["SoundNet", "VideoNet"]
@@ -20,6 +20,8 @@ class VideoNet(Enum):
     # which knows where things are
     tiny_resnet_fc = member(partial(tiny.tiny_resnet, last="fc"))
     tiny_resnet_gn = member(partial(tiny.tiny_resnet, norm="group"))
+    tiny_lstm = member(recurrent.tiny_lstm)
+    lstm = member(recurrent.lstm)
     c3d = member(clip.c3d)
     r3d_10 = member(clip.r3d_10)
     r2plus1d_10 = member(clip.r2plus1d_10)

@@ -134,7 +134,7 @@ def evaluate_runs(
 def transfer(run: Run, encoders: Mapping[str, Encoder], data: Data, view: View) -> Run:
     """Evaluate what a run has learnt on the labelled train and test splits of its own data, and write the scores.
 
-    Of the toybox the labels are motion (`label`) and appearance, and timbre where the view has sound; of other data,
+    Of the toybox the labels are motion (`label`) and appearance, and timbre where sound is heard; of other data,
     `label`. A split "val" stands in where there is no "test". Where the labels or splits allow no score, it says why
     and leaves the run as it is: what was learnt is kept, and `tools/evaluate.py` can be told better.
     """
@@ -144,7 +144,8 @@ def transfer(run: Run, encoders: Mapping[str, Encoder], data: Data, view: View) 
     console = Console()
     names = ["label"]
     if data.root is None:
-        names += ["appearance", *(["timbre"] if view.sound else [])]
+        heard = bool(view.sound) or any(encoder.modality == "sound" for encoder in encoders.values())
+        names += ["appearance", *(["timbre"] if heard else [])]
     try:
         split = _split(everything)
         choice = Evaluation(

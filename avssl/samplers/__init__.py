@@ -1,6 +1,6 @@
 """When to cut: pure functions from what a file holds and a generator to a plan; numbers only."""
 
-from avssl.samplers.clips import RandomClips, SlidingClips, UniformClips
+from avssl.samplers.clips import ConsecutiveClips, RandomClips, SlidingClips, UniformClips
 from avssl.samplers.grid import ClipSampler, SoundingSampler
 from avssl.samplers.offsets import SoundOffsets
 from avssl.samplers.order import ClipOrder, TemporalOrderTriple, permutation, permutation_index
@@ -12,6 +12,7 @@ __all__ = [
     "AudioOffset",
     "ClipOrder",
     "ClipSampler",
+    "ConsecutiveClips",
     "ForeignSound",
     "Frozen",
     "Pace",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from avssl.core import MediaInfo, Plan, Rng
-from avssl.samplers.grid import ClipSampler, SoundingSampler, check
+from avssl.core import MediaInfo, Plan, Rng, Span
+from avssl.samplers.grid import ClipSampler, SoundingSampler, Starts, check, grid_of, too_short
 
-__all__ = ["RandomClips", "SlidingClips", "UniformClips"]
+__all__ = ["ConsecutiveClips", "RandomClips", "SlidingClips", "UniformClips"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +130,43 @@ class SlidingClips(ClipSampler):
 
     def _uniform(self, n: int) -> UniformClips:
         return UniformClips(n=n, frames=self.frames, step=self.step, rate=self.rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsecutiveClips(ClipSampler):
+    """`n` clips (S = n) in order of time, each a step after the end of the one before, from a random place on.
+
+    The blocks of DPC: Han et al., ICCV workshop 2019, arXiv:1909.04656, section 4.1.
+    """
+
+    n: int = 8
+    """S, the clips."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.n >= 1, f"n {self.n}: must be ≥ 1 clips")
+
+    def _steps(self, info: MediaInfo) -> tuple[int, ...]:
+        return self.clock(info, range(0, self.n * self.frames * self.step, self.step))
+
+    def unfit(self, info: MediaInfo) -> str:
+        """Why this file cannot be cut so, or ''."""
+        if not info.has_video or info.is_picture:
+            return "has no moving frames, and so none that follow: leave the file out"
+        grid, extent = grid_of(info), self._steps(info)[-1] + 1
+        return too_short(info.duration, extent / grid.rate) if extent > grid.count else ""
+
+    def __call__(self, info: MediaInfo, rng: Rng, /) -> Plan:
+        """Draw a plan.
+
+        Raises:
+            Unfit: the file is too short, or does not move.
+        """
+        self.require(info)
+        grid, steps = grid_of(info), self._steps(info)
+        start = Starts(0, grid.count - 1 - steps[-1]).draw(rng)
+        times = tuple(grid.middle(start + k) for k in steps)
+        return Plan(spans=tuple(Span(times=times[i : i + self.frames]) for i in range(0, len(times), self.frames)))
 
 
 def first_start(sampler: SoundingSampler, info: MediaInfo) -> int:

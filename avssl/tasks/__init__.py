@@ -4,22 +4,29 @@ from avssl.tasks.base import Features, Task, encoded, grouped
 from avssl.tasks.classify import Classify
 from avssl.tasks.contrast import Contrast
 from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
+from avssl.tasks.frames import Continuation, Part
 from avssl.tasks.memory import InBatch, Memory, Queue
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
+from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
 from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle, by_squared_error
 from avssl.tasks.target import Momentum, SlowCopy
 
 __all__ = [
     "Classify",
     "Contest",
+    "Continuation",
     "Contrast",
     "Features",
     "Foresee",
     "Foreseen",
+    "Grid",
     "InBatch",
     "Measure",
     "Memory",
     "Momentum",
+    "OneByOne",
+    "Part",
+    "Patches",
     "Policy",
     "Predictor",
     "Puzzle",
@@ -28,12 +35,15 @@ __all__ = [
     "Restore",
     "Riddle",
     "SlowCopy",
+    "StepsAhead",
     "Task",
     "among_all",
+    "blocks",
     "by_squared_error",
     "cross_modal",
     "encoded",
     "grouped",
     "instances",
+    "over_time",
     "synchronised",
 ]

@@ -25,13 +25,15 @@ class Foreseen:
     """Guesses `guess` (B, P, D) about places of each example, whose true features are `truth` (B, Q, D).
 
     `place` (P,) tells which of the Q places each guess is about; None: each about its own, P = Q. `copied` (B, P, D)
-    are features that were seen, of the nearest place: the guess of who thinks that nothing changes.
+    are features that were seen, of the nearest place: the guess of who thinks that nothing changes. `seen` (P,) tells
+    which of the Q places they are of; None: of none, as it is hidden ones alone that are among the Q.
     """
 
     guess: Tensor
     truth: Tensor
     copied: Tensor | None = None
     place: Tensor | None = None
+    seen: Tensor | None = None
 
 
 class Predictor(nn.Module, ABC):
@@ -52,7 +54,8 @@ def among_all(foreseen: Foreseen) -> dict[str, Tensor]:
     The score is the plain product, without a temperature or lengths of one. Negatives are the other places of the same
     picture or instant, the same place at other instants, and all places of other examples: van den Oord et al., 2018,
     arXiv:1807.03748, eq. 4; Han et al., ICCV workshop 2019, arXiv:1909.04656, eq. 5. Metrics: `accuracy`, the share of
-    guesses whose highest score is their own truth's, and `copied`, the share of copies whose nearest truth is.
+    guesses whose highest score is their own truth's, and `copied`, the share of copies whose nearest truth is, other
+    than that of the place they are copied from.
     """
     guess, truth = foreseen.guess.float(), foreseen.truth.float()
     examples, places, _ = truth.shape
@@ -63,8 +66,10 @@ def among_all(foreseen: Foreseen) -> dict[str, Tensor]:
     scores = guess.flatten(0, 1) @ candidates.T
     metrics = {"accuracy": (scores.detach().argmax(dim=1) == right).float().mean()}
     if foreseen.copied is not None:
-        nearest = torch.cdist(foreseen.copied.detach().float().flatten(0, 1), candidates.detach()).argmin(dim=1)
-        metrics["copied"] = (nearest == right).float().mean()
+        distance = torch.cdist(foreseen.copied.detach().float().flatten(0, 1), candidates.detach())
+        if foreseen.seen is not None:
+            distance.scatter_(1, (first + foreseen.seen).view(-1, 1), torch.inf)
+        metrics["copied"] = (distance.argmin(dim=1) == right).float().mean()
     return {"loss": F.cross_entropy(scores, right), **metrics}
 
 
