@@ -8,6 +8,8 @@ from avssl.encoders.decoders_patches import PatchDecoder
 from avssl.encoders.foreign import Foreign, load_foreign, timm_net, torchvision_net
 from avssl.encoders.frame import alexnet, resnet18, resnet50
 from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, Projector
+from avssl.encoders.shift import tsm_resnet18, tsm_resnet50
+from avssl.encoders.slowfast import SlowFast, slow_r50, slowfast_r50
 from avssl.encoders.sound import LogMel, SoundEncoder, sound_resnet18, sound_vgg, tiny_sound
 from avssl.encoders.tiny import tiny_r2plus1d, tiny_resnet
 from avssl.encoders.vit import (
@@ -52,6 +54,7 @@ __all__ = [
     "PatchDecoder",
     "PatchEncoder",
     "Projector",
+    "SlowFast",
     "SoundEncoder",
     "SoundNet",
     "SoundViT",
@@ -79,6 +82,8 @@ __all__ = [
     "s3d",
     "save_encoder",
     "save_weights",
+    "slow_r50",
+    "slowfast_r50",
     "sound_resnet18",
     "sound_vgg",
     "sound_vit_base",
@@ -92,4 +97,6 @@ __all__ = [
     "torchvision_net",
     "vit_base",
     "vit_small",
+    "tsm_resnet18",
+    "tsm_resnet50",
 ]

@@ -6,6 +6,7 @@ from enum import Enum, member
 from functools import partial
 
 from avssl.encoders import clip, frame, sound, tiny, vit
+from avssl.encoders import clip, frame, shift, slowfast, sound, tiny
 from avssl.encoders.base import Encoder
 
 __all__ = ["SoundNet", "VideoNet"]
@@ -28,6 +29,10 @@ class VideoNet(Enum):
     r2plus1d_18 = member(clip.r2plus1d_18)
     mc3_18 = member(clip.mc3_18)
     s3d = member(clip.s3d)
+    slow_r50 = member(slowfast.slow_r50)
+    slowfast_r50 = member(slowfast.slowfast_r50)
+    tsm_resnet18 = member(shift.tsm_resnet18)
+    tsm_resnet50 = member(shift.tsm_resnet50)
     alexnet = member(frame.alexnet)
     # of Shuffle & Learn
     caffenet = member(partial(frame.alexnet, norm="local and batch", dropout=0.5))
