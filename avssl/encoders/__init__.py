@@ -95,8 +95,8 @@ __all__ = [
     "tiny_vit",
     "to_torchvision",
     "torchvision_net",
-    "vit_base",
-    "vit_small",
     "tsm_resnet18",
     "tsm_resnet50",
+    "vit_base",
+    "vit_small",
 ]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from enum import Enum, member
 from functools import partial
 
-from avssl.encoders import clip, frame, sound, tiny, vit
-from avssl.encoders import clip, frame, shift, slowfast, sound, tiny
+from avssl.encoders import clip, frame, shift, slowfast, sound, tiny, vit
 from avssl.encoders.base import Encoder
 
 __all__ = ["SoundNet", "VideoNet"]
@@ -21,6 +20,9 @@ class VideoNet(Enum):
     # which knows where things are
     tiny_resnet_fc = member(partial(tiny.tiny_resnet, last="fc"))
     tiny_resnet_gn = member(partial(tiny.tiny_resnet, norm="group"))
+    # for nodes to track: fine maps, in which borders tell nothing
+    tiny_resnet_fine = member(partial(tiny.tiny_resnet, width=8, padding="reflect", stride=4))
+    tiny_resnet_fine_grey = member(partial(tiny.tiny_resnet, width=8, padding="reflect", stride=4, colour=False))
     c3d = member(clip.c3d)
     r3d_10 = member(clip.r3d_10)
     r2plus1d_10 = member(clip.r2plus1d_10)
@@ -39,6 +41,9 @@ class VideoNet(Enum):
     # of RotNet
     alexnet_rotnet = member(partial(frame.alexnet, groups=1, channels=(64, 192, 384, 256, 256), padding=2))
     resnet18 = member(frame.resnet18)
+    # of the contrastive random walk
+    resnet18_fine = member(partial(frame.resnet18, last="layer3", padding="reflect", stride=8))
+    resnet18_fine_grey = member(partial(frame.resnet18, last="layer3", padding="reflect", stride=8, colour=False))
     resnet18_gn = member(partial(frame.resnet18, norm="group"))
     resnet50 = member(frame.resnet50)
     resnet50_gn = member(partial(frame.resnet50, norm="group"))
