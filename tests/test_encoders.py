@@ -14,12 +14,14 @@ from avssl.encoders import Encoder, FrameEncoder
 FRAME: dict[str, tuple[Callable[[], Encoder], int]] = {
     "resnet18": (zoo.resnet18, 512),
     "resnet18 small group": (lambda: zoo.resnet18(stem="small", norm="group"), 512),
+    "resnet18 fine": (lambda: zoo.resnet18(last="layer3", stride=8, padding="reflect"), 256),
     "resnet50": (zoo.resnet50, 2048),
     "alexnet": (lambda: zoo.alexnet(last="fc6", width=0.25), 4096),
     "alexnet local": (lambda: zoo.alexnet(last="pool5", norm="local"), 256),
     "alexnet without groups": (lambda: zoo.alexnet(last="pool5", groups=1, channels=(8, 16, 24, 16, 8), padding=2), 8),
     "alexnet local and batch": (lambda: zoo.alexnet(last="pool5", norm="local and batch"), 256),
     "tiny_resnet": (zoo.tiny_resnet, 128),
+    "tiny_resnet fine": (lambda: zoo.tiny_resnet(width=8, stride=2, padding="reflect", colour=False), 64),
 }
 CLIP: dict[str, tuple[Callable[[], Encoder], int]] = {
     "r3d_18": (zoo.r3d_18, 512),
@@ -29,6 +31,10 @@ CLIP: dict[str, tuple[Callable[[], Encoder], int]] = {
     "r3d_10": (zoo.r3d_10, 512),
     "r2plus1d_10": (zoo.r2plus1d_10, 512),
     "s3d": (zoo.s3d, 1024),
+    "slow_r50": (zoo.slow_r50, 2048),
+    "slowfast_r50": (lambda: zoo.slowfast_r50(width=16), 576),
+    "tsm_resnet18": (zoo.tsm_resnet18, 512),
+    "tsm_resnet50": (zoo.tsm_resnet50, 2048),
     "c3d": (lambda: zoo.c3d(width=8), 64),
     "tiny_r2plus1d": (zoo.tiny_r2plus1d, 128),
     "tiny_r2plus1d group": (lambda: zoo.tiny_r2plus1d(norm="group", width=24), 192),
@@ -91,6 +97,44 @@ def test_whole_numbers_and_fractions_agree_and_grey_is_three_equal_channels(make
         torch.testing.assert_close(encoder(grey), encoder(grey.expand_as(whole)), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("net", ["tiny_resnet_fine", "resnet18_fine", "tiny_resnet_fine_grey"])
+def test_features_of_a_picture_of_one_colour_tell_no_place(net: str) -> None:
+    plain = torch.tensor([0.8, 0.3, 0.1]).view(1, 1, 3, 1, 1).expand(1, 1, 3, 64, 64)
+    with torch.no_grad():
+        y = zoo.VideoNet[net].build().eval().last(plain).flatten(2)
+        zeros = zoo.tiny_resnet().eval().last(plain).flatten(2)
+    scale = float(y.std(dim=1).mean())
+    assert scale > 0
+    assert float(y.std(dim=2).max()) < 1e-4 * scale
+    assert float(zeros.std(dim=2).max()) > 0.1 * float(zeros.std(dim=1).mean())  # which zeros beyond the border do
+
+
+def test_maps_of_fine_networks() -> None:
+    x = torch.rand(1, 1, 3, 64, 64)
+    with torch.no_grad():
+        for make, side in (
+            (lambda: zoo.tiny_resnet(width=8, stride=2), 32),
+            (lambda: zoo.tiny_resnet(width=8, stride=4), 16),
+            (lambda: zoo.resnet18(last="layer3", stride=8), 8),
+            (lambda: zoo.resnet18(stride=16), 4),
+            (lambda: zoo.resnet50(stride=8), 8),
+        ):
+            assert make().eval().last(x).shape[-1] == side
+
+
+def test_a_network_for_grey_sees_no_colour() -> None:
+    encoder = zoo.tiny_resnet(colour=False).eval()
+    grey = torch.full((1, 1, 3, 32, 32), 0.299)
+    grey[..., :16, :] = 0.587
+    colour = torch.zeros_like(grey)
+    colour[:, :, 0], colour[:, :, 0, :16], colour[:, :, 1, :16] = 1.0, 0.0, 1.0  # red below and green above, as light
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(grey), encoder(colour), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(encoder(grey[:, :, :1]), encoder(colour), rtol=1e-4, atol=1e-5)
+        whole = (colour * 255).to(torch.uint8)
+        torch.testing.assert_close(encoder(whole), encoder(colour), rtol=1e-4, atol=1e-5)
+
+
 def test_input_is_normalised_with_the_statistics_of_the_data_set() -> None:
     encoder = zoo.resnet18()
     mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 1, 3, 1, 1)
@@ -136,6 +180,11 @@ MEMBERS: dict[zoo.VideoNet | zoo.SoundNet, tuple[str, dict[str, object]]] = {
     zoo.VideoNet.tiny_r2plus1d_gn: ("tiny_r2plus1d", {"norm": "group"}),
     zoo.VideoNet.tiny_resnet_gn: ("tiny_resnet", {"norm": "group"}),
     zoo.VideoNet.tiny_resnet_fc: ("tiny_resnet", {"last": "fc"}),
+    zoo.VideoNet.tiny_resnet_fine: ("tiny_resnet", {"padding": "reflect", "stride": 4, "colour": True}),
+    zoo.VideoNet.tiny_resnet_fine_grey: ("tiny_resnet", {"padding": "reflect", "stride": 4, "colour": False}),
+    # video_audio.md 2.15: the fourth stage left out, the third at the stride of the second, no zeros beyond the border
+    zoo.VideoNet.resnet18_fine: ("resnet18", {"last": "layer3", "padding": "reflect", "stride": 8, "colour": True}),
+    zoo.VideoNet.resnet18_fine_grey: ("resnet18", {"last": "layer3", "padding": "reflect", "colour": False}),
     zoo.VideoNet.resnet18_gn: ("resnet18", {"norm": "group"}),
     zoo.VideoNet.resnet50_gn: ("resnet50", {"norm": "group"}),
     zoo.SoundNet.tiny_sound_gn: ("tiny_sound", {"norm": "group"}),

@@ -12,12 +12,12 @@ from scipy.io import savemat
 from torch import Tensor
 
 from avssl.core import Clip, Example, MediaError, MediaInfo, generator
-from avssl.data import Catalogue, View, catalogue, collate
+from avssl.data import Catalogue, Data, View, catalogue, collate
 from avssl.data.offsets import offset_clips
 from avssl.data.truth import boxes_map, has_boxes, joints_of, masks_of, sounding_at
 from avssl.data.whole import whole_video
 from avssl.encoders import Encoder, FusionHead, Projector, save_encoder, tiny_r2plus1d, tiny_resnet, tiny_sound
-from avssl.evaluation import Unscorable, read_scores
+from avssl.evaluation import Score, Unscorable, read_scores, transfer_dense, write_scores
 from avssl.evaluation.dense.audiovisual import BLOB, FOREIGN, Lagged, lagged, located, timed
 from avssl.evaluation.dense.choice import Dense
 from avssl.evaluation.dense.localisation import Localisation
@@ -414,3 +414,42 @@ def test_a_run_of_a_pair_on_the_toybox(toybox: Path, tmp_path: Path) -> None:
         assert size_of(tmp_path / "dense" / name)[1] > 100
     curve = json.loads((tmp_path / "dense" / "synchrony.json").read_text())
     assert curve["pretrained"]["lags"] == [-0.5, 0, 0.5]
+
+
+def test_dense_scores_of_a_run_stand_beside_those_of_its_transfer(
+    toybox: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_in(tmp_path)
+    save_encoder(tiny_resnet(width=8), tmp_path / "encoder.safetensors")
+    transferred = Score(
+        encoder="pretrained",
+        protocol="linear probe",
+        metric="top-1",
+        label="label",
+        value=0.5,
+        low=0.4,
+        high=0.6,
+        interval="95 %",
+        n_train=10,
+        n_test=10,
+        chance=0.1,
+    )
+    write_scores([transferred], tmp_path / "scores.json", command="before")
+    choice = Dense(protocols=("masks",), videos=2, frames=3, tracking=QUICK)
+    for _ in range(2):  # as of a run that is resumed
+        transfer_dense(run, Data(root=toybox), choice)
+    first, *rest = read_scores(tmp_path / "scores.json")
+    assert first == transferred
+    assert {s.encoder for s in rest} == {"pretrained", "random init", "identity"}
+    assert {s.protocol for s in rest} == {"label propagation"}
+    assert len(rest) == len({(s.encoder, s.metric) for s in rest})
+    assert json.loads((tmp_path / "scores.json").read_text())["command"] == "before"
+    assert (tmp_path / "dense" / "masks.png").exists()
+    assert "J&F" in capsys.readouterr().out
+
+    (tmp_path / "pictures").mkdir()
+    for k in range(2):
+        Image.fromarray(np.full((32, 32, 3), 40 * k, np.uint8)).save(tmp_path / "pictures" / f"{k}.png")
+    transfer_dense(run, Data(root=tmp_path / "pictures"), choice)
+    assert "No dense scores: masks: no item has" in " ".join(capsys.readouterr().out.split())
+    assert read_scores(tmp_path / "scores.json") == [first, *rest]

@@ -18,6 +18,7 @@ from torch import nn
 from avssl.cli import cli
 from avssl.data import Data
 from avssl.encoders import Projector, SoundNet, VideoNet
+from avssl.evaluation import few_masks
 from avssl.media.toybox import Toybox
 from avssl.tasks import Contrast, Task
 from avssl.training import Ranks, Run, Train
@@ -41,6 +42,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+FEW = replace(few_masks(), videos=2, frames=4)
+"""What the recipes that carry masks on show of it."""
+
 SMALL: dict[str, dict[str, Any]] = {
     "pace": {"frames": 4},
     "vcop": {"frames": 4, "gap": 2},
@@ -50,6 +54,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "moco": {"queue": 16},
     "frame_prediction": {"frames": 4, "ahead": 4},
     "dpc": {"frames": 2, "step": 1, "blocks": 4, "ahead": 1},
+    "crw": {"dense": FEW},
+    "tracking_by_colorization": {"dense": FEW},
 }
 
 
@@ -73,6 +79,8 @@ def test_a_recipe_trains_and_transfers(
     assert {"pretrained", "random init"} <= {s["encoder"] for s in scores}
     assert {"label", "appearance"} <= {s["label"] for s in scores}
     assert (run.folder / "encoder.safetensors").exists()
+    carried = {s["encoder"] for s in scores if s["protocol"] == "label propagation"}
+    assert carried == ({"pretrained", "random init", "identity"} if "dense" in SMALL.get(path.stem, {}) else set())
 
 
 Numbers = dict[str, Any]
@@ -242,6 +250,42 @@ PAPERS: dict[str, tuple[Numbers, Numbers]] = {
             "warmup": 0,
             "epochs": 200,
         },
+    ),
+}
+
+PAPERS |= {
+    "crw": (  # video_audio.md 2.15; the size, rate and milestones are of its code
+        {
+            "frames": 4,
+            "step": 1,
+            "rate": 8.0,
+            "size": 256,
+            "temperature": 0.05,
+            "dropout": 0.1,
+            "patch": 64,
+            "encoder": VideoNet.resnet18_fine,
+        },
+        {
+            "optimizer": "adamw",  # without weight decay it is Adam
+            "lr": 1e-4,
+            "weight_decay": 0.0,
+            "batch_size": 20,
+            "schedule": "steps",
+            "milestones": (20,),
+            "gamma": 0.3,
+            "epochs": 25,
+        },
+    ),
+    "tracking_by_colorization": (  # video_audio.md 2.15, which has nothing of its optimisation
+        {
+            "frames": 4,
+            "step": 1,
+            "rate": 6.0,
+            "size": 256,
+            "clusters": 16,
+            "encoder": VideoNet.resnet18_fine_grey,
+        },
+        {"optimizer": "adamw", "weight_decay": 0.0, "batch_size": 32},
     ),
 }
 

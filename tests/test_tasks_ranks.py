@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,16 @@ from avssl.tasks import (
     Task,
     among_all,
     blocks,
+    CopyColours,
+    Features,
+    Momentum,
+    PlaceNodes,
+    Question,
+    Queue,
+    Records,
+    Task,
+    Track,
+    WalkThereAndBack,
 )
 
 BATCH = 8
@@ -45,12 +56,17 @@ def foreseeing(name: str) -> Foresee:
         return Foresee(encoder, OneByOne(64, grid=blocks, context=ConvGRU(8), ahead=1), contest=among_all)
     rows = StepsAhead(64, grid=Patches(side=8, stride=4), context=MaskedRows(8), steps=(1, 2))
     return Foresee(encoder, rows, contest=among_all)
+def question_named(name: str) -> Question | None:
+    return {"crw": WalkThereAndBack(dropout=0), "colours": CopyColours(clusters=3)}.get(name)
 
 
 def task_named(name: str) -> Task:
     torch.manual_seed(0)
     if name in {"dpc", "cpc"}:
         return foreseeing(name)
+    question = question_named(name)
+    if question is not None:
+        return Track(tiny_resnet(width=8, norm="group"), PlaceNodes(64, 8), question=question)
     knobs: dict[str, Any] = {
         "simclr": {},
         "unequal": {"policy": unequal},
@@ -68,17 +84,34 @@ def part(start: int, stop: int, seed: int) -> Example:
 
 
 NAMES = ("simclr", "unequal", "margin", "moco", "dpc", "cpc")
+def in_one_clip(batch: Example) -> Example:
+    """The clips one after the other."""
+    frames = [c.video for c in batch.clips if c.video is not None]
+    return replace(batch, clips=(Clip(video=torch.cat(frames, dim=1)),))
+
+
+def colours() -> Features:
+    """What a pass over all items finds, the same on all ranks."""
+    rng = torch.Generator().manual_seed(3)
+    return Features(index=torch.arange(9), vectors={"colours": 80 * torch.rand(9, 128, generator=rng)})
+
+
+NAMES = ("simclr", "unequal", "margin", "moco", "crw", "colours")
 
 
 def gradients(name: str, start: int, stop: int) -> list[Tensor]:
-    """Gradients of the second of two steps, so that a queue holds something."""
+    """Gradients of the second of two steps, so that a queue holds something; and the clusters of colours."""
     task = task_named(name)
     model: nn.Module = DistributedDataParallel(task) if dist.is_initialized() else task
+    torch.manual_seed(start)  # what a rank draws by itself
+    task.before_epoch(0, colours)
     for seed in range(2):
         model.zero_grad()
-        model(part(start, stop, seed))["loss"].backward()
+        batch = part(start, stop, seed)
+        model(in_one_clip(batch) if isinstance(task, Track) else batch)["loss"].backward()
         task.after_step(0.0)
-    return [p.grad for p in task.parameters() if p.grad is not None]
+    found = [p.grad for p in task.parameters() if p.grad is not None]
+    return [*found, *(b for n, b in task.named_buffers() if n.endswith("centres"))]
 
 
 def work(rank: int, folder: str) -> None:

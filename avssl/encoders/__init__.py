@@ -11,6 +11,8 @@ from avssl.encoders.foreign import Foreign, load_foreign, timm_net, torchvision_
 from avssl.encoders.frame import alexnet, resnet18, resnet50
 from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, Projector
 from avssl.encoders.recurrent import lstm, tiny_lstm
+from avssl.encoders.shift import tsm_resnet18, tsm_resnet50
+from avssl.encoders.slowfast import SlowFast, slow_r50, slowfast_r50
 from avssl.encoders.sound import LogMel, SoundEncoder, sound_resnet18, sound_vgg, tiny_sound
 from avssl.encoders.tiny import tiny_r2plus1d, tiny_resnet
 from avssl.encoders.vit import (
@@ -60,6 +62,7 @@ __all__ = [
     "PatchEncoder",
     "Projector",
     "RecurrentEncoder",
+    "SlowFast",
     "SoundEncoder",
     "SoundNet",
     "SoundViT",
@@ -88,6 +91,8 @@ __all__ = [
     "s3d",
     "save_encoder",
     "save_weights",
+    "slow_r50",
+    "slowfast_r50",
     "sound_resnet18",
     "sound_vgg",
     "sound_vit_base",
@@ -100,6 +105,8 @@ __all__ = [
     "tiny_vit",
     "to_torchvision",
     "torchvision_net",
+    "tsm_resnet18",
+    "tsm_resnet50",
     "vit_base",
     "vit_small",
 ]

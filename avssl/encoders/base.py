@@ -19,6 +19,9 @@ Modality: TypeAlias = Literal["video", "sound"]
 KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Of red, green and blue, by ITU-R BT.601."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
@@ -118,7 +121,10 @@ class Encoder(nn.Module, ABC):
 
 
 class _Video(Encoder):
-    """Encoders of (B, T, C, H, W): uint8 0…255 or float 0…1, C = 3, or 1 for grey."""
+    """Encoders of (B, T, C, H, W): uint8 0…255 or float 0…1, C = 3, or 1 for grey.
+
+    Without `colour` an encoder makes its frames grey, also where it is measured: it was never shown a colour.
+    """
 
     modality: ClassVar[Modality] = "video"
     mean: Tensor
@@ -131,8 +137,10 @@ class _Video(Encoder):
         origin: Origin,
         mean: Sequence[float] = KINETICS_MEAN,
         std: Sequence[float] = KINETICS_STD,
+        colour: bool = True,
     ) -> None:
         super().__init__(trunk, origin=origin)
+        self.colour = colour
         # The constructor knows them, so they are not part of the saved state.
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
@@ -142,8 +150,11 @@ class _Video(Encoder):
         if x.ndim != 5 or x.shape[2] not in {1, 3}:
             raise ValueError(f"video of shape {tuple(x.shape)}: must be (B, T, C, H, W) with C = 3, or 1 for grey")
         top = 1.0 if x.is_floating_point() else 255.0
+        x = x.to(self.mean.dtype)
+        if not self.colour and x.shape[2] == 3:
+            x = (x * x.new_tensor(LUMINANCE)[:, None, None]).sum(dim=2, keepdim=True)
         # Broadcasting makes three channels of a grey clip.
-        return (x.to(self.mean.dtype) - top * self.mean) / (top * self.std)
+        return (x - top * self.mean) / (top * self.std)
 
 
 class FrameEncoder(_Video):

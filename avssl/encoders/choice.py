@@ -6,6 +6,7 @@ from enum import Enum, member
 from functools import partial
 
 from avssl.encoders import clip, frame, recurrent, sound, tiny, vit
+from avssl.encoders import clip, frame, shift, slowfast, sound, tiny, vit
 from avssl.encoders.base import Encoder
 
 __all__ = ["SoundNet", "VideoNet"]
@@ -22,6 +23,9 @@ class VideoNet(Enum):
     tiny_resnet_gn = member(partial(tiny.tiny_resnet, norm="group"))
     tiny_lstm = member(recurrent.tiny_lstm)
     lstm = member(recurrent.lstm)
+    # for nodes to track: fine maps, in which borders tell nothing
+    tiny_resnet_fine = member(partial(tiny.tiny_resnet, width=8, padding="reflect", stride=4))
+    tiny_resnet_fine_grey = member(partial(tiny.tiny_resnet, width=8, padding="reflect", stride=4, colour=False))
     c3d = member(clip.c3d)
     r3d_10 = member(clip.r3d_10)
     r2plus1d_10 = member(clip.r2plus1d_10)
@@ -30,12 +34,19 @@ class VideoNet(Enum):
     r2plus1d_18 = member(clip.r2plus1d_18)
     mc3_18 = member(clip.mc3_18)
     s3d = member(clip.s3d)
+    slow_r50 = member(slowfast.slow_r50)
+    slowfast_r50 = member(slowfast.slowfast_r50)
+    tsm_resnet18 = member(shift.tsm_resnet18)
+    tsm_resnet50 = member(shift.tsm_resnet50)
     alexnet = member(frame.alexnet)
     # of Shuffle & Learn
     caffenet = member(partial(frame.alexnet, norm="local and batch", dropout=0.5))
     # of RotNet
     alexnet_rotnet = member(partial(frame.alexnet, groups=1, channels=(64, 192, 384, 256, 256), padding=2))
     resnet18 = member(frame.resnet18)
+    # of the contrastive random walk
+    resnet18_fine = member(partial(frame.resnet18, last="layer3", padding="reflect", stride=8))
+    resnet18_fine_grey = member(partial(frame.resnet18, last="layer3", padding="reflect", stride=8, colour=False))
     resnet18_gn = member(partial(frame.resnet18, norm="group"))
     resnet50 = member(frame.resnet50)
     resnet50_gn = member(partial(frame.resnet50, norm="group"))

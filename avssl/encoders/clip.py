@@ -10,6 +10,7 @@ from torch import nn
 from torchvision.models.video import resnet as parts
 
 from avssl.encoders.base import ClipEncoder, Origin, Trunk
+from avssl.encoders.inflate import inflate
 from avssl.encoders.tiny import initialise
 
 __all__ = ["c3d", "mc3_18", "r2plus1d_10", "r2plus1d_18", "r3d_10", "r3d_18", "r3d_50", "s3d"]
@@ -57,24 +58,15 @@ def r3d_50() -> ClipEncoder:
     """
     net = torchvision.models.resnet50(weights=None)
     del net.fc
-    for name, layer in list(net.named_modules()):
-        steps = 5 if name == "conv1" else 3 if name.startswith(("layer3", "layer4")) and name.endswith(".conv1") else 1
-        if isinstance(layer, nn.Conv2d):
-            net.set_submodule(name, _through_time(layer, steps=steps, stride=2 if name == "conv1" else 1))
-        elif isinstance(layer, nn.BatchNorm2d):
-            net.set_submodule(name, nn.BatchNorm3d(layer.num_features))
-    net.maxpool = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+    inflate(net, lambda name: 5 if name == "conv1" else late(name), stem_stride=2)
     initialise(net)
     stages = {"stem": ("conv1", "bn1", "relu", "maxpool")} | {f"layer{i}": (f"layer{i}",) for i in (1, 2, 3, 4)}
     return ClipEncoder(Trunk(net=net, stages=stages, dim=2048), origin=Origin.of(r3d_50, {}))
 
 
-def _through_time(layer: nn.Conv2d, *, steps: int, stride: int) -> nn.Conv3d:
-    """A convolution like this one in space that spans so many frames and moves on by `stride` of them."""
-    (height, width), (down, right) = layer.kernel_size, layer.stride
-    around = (steps // 2, height // 2, width // 2)
-    channels = layer.in_channels, layer.out_channels
-    return nn.Conv3d(*channels, (steps, height, width), (stride, down, right), around, bias=False)
+def late(name: str) -> int:
+    """The frames that a convolution of ResNet-50 spans if only the first of each block in the last two stages does."""
+    return 3 if name.startswith(("layer3", "layer4")) and name.endswith(".conv1") else 1
 
 
 def s3d() -> ClipEncoder:

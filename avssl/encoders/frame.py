@@ -9,39 +9,68 @@ import torchvision
 from torch import Tensor, nn
 
 from avssl.encoders.base import IMAGENET_MEAN, IMAGENET_STD, FrameEncoder, Json, Origin, Trunk
-from avssl.encoders.tiny import Norm, initialise, norm_layer
+from avssl.encoders.tiny import Norm, Padding, initialise, norm_layer, pad
 
 __all__ = ["alexnet", "resnet18", "resnet50"]
 
 Stem = Literal["imagenet", "small"]
 Last = Literal["pool5", "fc6", "fc7"]
+Deepest = Literal["layer3", "layer4"]
 AlexNorm = Literal["batch", "local", "local and batch"]
 
 
-def resnet18(*, norm: Norm = "batch", stem: Stem = "imagenet") -> FrameEncoder:
+def resnet18(
+    *,
+    norm: Norm = "batch",
+    stem: Stem = "imagenet",
+    last: Deepest = "layer4",
+    padding: Padding = "zeros",
+    stride: Literal[8, 16, 32] = 32,
+    colour: bool = True,
+) -> FrameEncoder:
     """ResNet-18, D = 512: He et al., CVPR 2016, arXiv:1512.03385; torchvision's network.
 
     The stem "small" (3 × 3 without stride, no pooling) is the usual one for pictures of 32 to 64 pixels, as in
-    Chen et al., ICML 2020, arXiv:2002.05709, appendix B.9; torchvision's weights do not fit it.
+    Chen et al., ICML 2020, arXiv:2002.05709, appendix B.9; torchvision's weights do not fit it. `last` "layer3" leaves
+    the last stage out (D = 256). No stage shrinks a picture more than `stride` times (with the small stem, a quarter of
+    it). With `padding` "reflect" a picture of one colour has the same features everywhere. Correspondence by a random
+    walk uses `last` "layer3", stride 8 and reflection: Jabri et al., NeurIPS 2020, arXiv:2006.14613. Without `colour`
+    it sees grey.
+
+    Raises:
+        ValueError: a choice is unknown.
     """
-    net = torchvision.models.resnet18(weights=None, norm_layer=_norm(norm))
-    origin = Origin.of(resnet18, {"norm": norm, "stem": stem})
-    return FrameEncoder(_resnet(net, 512, stem), origin=origin, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    return _resnet(resnet18, norm, stem, last, padding, stride, colour)
 
 
-def resnet50(*, norm: Norm = "batch", stem: Stem = "imagenet") -> FrameEncoder:
-    """ResNet-50, D = 2048; see `resnet18`."""
-    net = torchvision.models.resnet50(weights=None, norm_layer=_norm(norm))
-    origin = Origin.of(resnet50, {"norm": norm, "stem": stem})
-    return FrameEncoder(_resnet(net, 2048, stem), origin=origin, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+def resnet50(
+    *,
+    norm: Norm = "batch",
+    stem: Stem = "imagenet",
+    last: Deepest = "layer4",
+    padding: Padding = "zeros",
+    stride: Literal[8, 16, 32] = 32,
+    colour: bool = True,
+) -> FrameEncoder:
+    """ResNet-50, D = 2048, or 1024 without its last stage; see `resnet18`."""
+    return _resnet(resnet50, norm, stem, last, padding, stride, colour)
 
 
-def _norm(norm: Norm) -> Callable[[int], nn.Module]:
-    return lambda channels: norm_layer(norm, channels, space=2)
-
-
-def _resnet(net: nn.Module, dim: int, stem: Stem) -> Trunk:
-    first = ("conv1", "bn1", "relu", "maxpool")
+def _resnet(
+    constructor: Callable[..., FrameEncoder],
+    norm: Norm,
+    stem: Stem,
+    last: Deepest,
+    padding: Padding,
+    stride: int,
+    colour: bool,
+) -> FrameEncoder:
+    build = torchvision.models.resnet18 if constructor is resnet18 else torchvision.models.resnet50
+    net = build(weights=None, norm_layer=lambda channels: norm_layer(norm, channels, space=2))
+    if last not in {"layer3", "layer4"}:
+        raise ValueError(f"last {last!r}: must be 'layer3' or 'layer4'")
+    if stride not in {8, 16, 32}:
+        raise ValueError(f"stride {stride}: must be 8, 16 or 32")
     if stem == "small":
         conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
         initialise(conv1)
@@ -49,9 +78,33 @@ def _resnet(net: nn.Module, dim: int, stem: Stem) -> Trunk:
         net.add_module("maxpool", nn.Identity())
     elif stem != "imagenet":
         raise ValueError(f"stem {stem!r}: must be 'imagenet' or 'small'")
+    names = [f"layer{i}" for i in range(1, int(last[-1]) + 1)]
+    for name, shrinks in zip(names, (4, 8, 16, 32), strict=False):
+        if shrinks > stride:
+            _at_full_size(net.get_submodule(name))
     del net.fc
-    stages = {"stem": first} | {f"layer{i}": (f"layer{i}",) for i in (1, 2, 3, 4)}
-    return Trunk(net=net, stages=stages, dim=dim, set_aside=("fc.",))
+    if last == "layer3":
+        del net.layer4
+    pad(net, padding)
+    dim = (64, 128, 256, 512)[len(names) - 1] * (1 if constructor is resnet18 else 4)
+    stages = {"stem": ("conv1", "bn1", "relu", "maxpool")} | {name: (name,) for name in names}
+    aside = ("fc.",) if last == "layer4" else ("fc.", "layer4.")
+    arguments: dict[str, Json] = {"norm": norm, "stem": stem}
+    arguments |= {"last": last, "padding": padding, "stride": stride, "colour": colour}
+    return FrameEncoder(
+        Trunk(net=net, stages=stages, dim=dim, set_aside=aside),
+        origin=Origin.of(constructor, arguments),
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        colour=colour,
+    )
+
+
+def _at_full_size(stage: nn.Module) -> None:
+    """Let a stage keep the size of its map."""
+    for m in stage.modules():
+        if isinstance(m, nn.Conv2d):
+            m.stride = (1, 1)
 
 
 class _LocalNorm(nn.LocalResponseNorm):

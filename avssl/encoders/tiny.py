@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avssl.encoders.base import ClipEncoder, FrameEncoder, Origin, Trunk
+from avssl.encoders.base import ClipEncoder, FrameEncoder, Json, Origin, Trunk
 
-__all__ = ["Norm", "tiny_r2plus1d", "tiny_resnet"]
+__all__ = ["Norm", "Padding", "tiny_r2plus1d", "tiny_resnet"]
 
 Norm: TypeAlias = Literal["batch", "group"]
+Padding: TypeAlias = Literal["zeros", "reflect"]
+"""What convolutions of space see beyond the border: with zeros, features there tell where they are."""
 Last: TypeAlias = Literal["stage4", "fc"]
 
 
@@ -38,6 +40,22 @@ def initialise(net: nn.Module) -> None:
     for m in net.modules():
         if isinstance(m, nn.Conv2d | nn.Conv3d):
             nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+
+
+def pad(net: nn.Module, padding: Padding) -> None:
+    """Let all 2-D convolutions of a network pad so; those that did not are drawn anew.
+
+    Raises:
+        ValueError: `padding` is unknown.
+    """
+    if padding not in {"zeros", "reflect"}:
+        raise ValueError(f"padding {padding!r}: must be 'zeros' or 'reflect'")
+    for name, m in list(net.named_modules()):
+        if isinstance(m, nn.Conv2d) and any(m.padding) and m.padding_mode != padding:
+            shape = (m.in_channels, m.out_channels, m.kernel_size, m.stride, m.padding, m.dilation, m.groups)
+            layer = nn.Conv2d(*shape, m.bias is not None, padding)  # type: ignore[arg-type]
+            initialise(layer)
+            net.set_submodule(name, layer)
 
 
 class _Spatial(nn.Conv2d):
@@ -135,25 +153,37 @@ def tiny_r2plus1d(*, width: int = 16, norm: Norm = "batch") -> ClipEncoder:
     return ClipEncoder(trunk, origin=Origin.of(tiny_r2plus1d, {"width": width, "norm": norm}))
 
 
-def tiny_resnet(*, width: int = 16, norm: Norm = "batch", last: Last = "stage4") -> FrameEncoder:
+def tiny_resnet(
+    *,
+    width: int = 16,
+    norm: Norm = "batch",
+    last: Last = "stage4",
+    padding: Padding = "zeros",
+    stride: Literal[2, 4, 8] = 8,
+    colour: bool = True,
+) -> FrameEncoder:
     """A 2-D residual network of four blocks, D = 8·width, for pictures of about 32 to 64 pixels.
 
-    After He et al., CVPR 2016, arXiv:1512.03385. Its stages shrink a picture 2, 4, 8 and 8 times. With `last` "fc" a
-    full layer over 4 × 4 places follows, which knows where things are, as AlexNet's do and a mean does not.
+    After He et al., CVPR 2016, arXiv:1512.03385. Its stages shrink a picture 2, 4, 8 and 8 times, or `stride` times at
+    most. With `last` "fc" a full layer over 4 × 4 places follows, which knows where things are, as AlexNet's do and a
+    mean does not. With `padding` "reflect" a picture of one colour has the same features everywhere. Without `colour`
+    it sees grey.
 
     Raises:
-        ValueError: `width` is not a multiple of 8, or `norm` or `last` is unknown.
+        ValueError: `width` is not a multiple of 8, or `norm`, `last`, `padding` or `stride` is unknown.
     """
     if width < 8 or width % 8:
         raise ValueError(f"width {width}: must be a multiple of 8")
     if last not in {"stage4", "fc"}:
         raise ValueError(f"last {last!r}: must be 'stage4' or 'fc'")
+    if stride not in {2, 4, 8}:
+        raise ValueError(f"stride {stride}: must be 2, 4 or 8")
     net = nn.Sequential()
     stem = (nn.Conv2d(3, width, 3, 1, 1, bias=False), norm_layer(norm, width, space=2), nn.ReLU(inplace=True))
     net.add_module("stem", nn.Sequential(*stem))
     net.add_module("stage1", _Frame(width, width, norm, stride=2))
-    net.add_module("stage2", _Frame(width, 2 * width, norm, stride=2))
-    net.add_module("stage3", _Frame(2 * width, 4 * width, norm, stride=2))
+    net.add_module("stage2", _Frame(width, 2 * width, norm, stride=2 if stride > 2 else 1))
+    net.add_module("stage3", _Frame(2 * width, 4 * width, norm, stride=2 if stride > 4 else 1))
     net.add_module("stage4", _Frame(4 * width, 8 * width, norm, stride=1))
     names = ["stem", "stage1", "stage2", "stage3", "stage4"]
     if last == "fc":
@@ -161,6 +191,9 @@ def tiny_resnet(*, width: int = 16, norm: Norm = "batch", last: Last = "stage4")
         whole = (nn.AdaptiveAvgPool2d(4), full, norm_layer(norm, 8 * width, space=2), nn.ReLU(inplace=True))
         net.add_module("fc", nn.Sequential(*whole))
         names.append("fc")
+    pad(net, padding)
     initialise(net)
     trunk = Trunk(net=net, stages={n: (n,) for n in names}, dim=8 * width)
-    return FrameEncoder(trunk, origin=Origin.of(tiny_resnet, {"width": width, "norm": norm, "last": last}))
+    arguments: dict[str, Json] = {"width": width, "norm": norm, "last": last}
+    arguments |= {"padding": padding, "stride": stride, "colour": colour}
+    return FrameEncoder(trunk, origin=Origin.of(tiny_resnet, arguments), colour=colour)

@@ -14,7 +14,8 @@ from avssl.evaluation.analysis import (
 from avssl.evaluation.answers import Answers, Labelled, class_accuracy, confusion
 from avssl.evaluation.attentive import AttentiveHead, AttentiveProbe, attentive_probe
 from avssl.evaluation.baselines import frame_difference, mean_colour, mean_log_mel, naive
-from avssl.evaluation.dense.choice import Dense
+from avssl.evaluation.dense.after import transfer_dense
+from avssl.evaluation.dense.choice import Dense, few_masks
 from avssl.evaluation.dense.crossmodal import CrossModal, cross_modal
 from avssl.evaluation.dense.localisation import Localisation, centre_blob, consensus_iou, localisation
 from avssl.evaluation.dense.measured import Measured
@@ -129,6 +130,7 @@ __all__ = [
     "evaluate_runs",
     "extract",
     "extract_all",
+    "few_masks",
     "fine_tune",
     "fit_linear",
     "folds",
@@ -173,6 +175,7 @@ __all__ = [
     "sync_curve",
     "synchrony",
     "transfer",
+    "transfer_dense",
     "uniformity",
     "vote",
     "with_fractions",

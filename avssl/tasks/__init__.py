@@ -2,6 +2,7 @@
 
 from avssl.tasks.base import Features, Task, encoded, grouped
 from avssl.tasks.classify import Classify
+from avssl.tasks.colours import CopyColours
 from avssl.tasks.contrast import Contrast
 from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
 from avssl.tasks.frames import Continuation, Part
@@ -10,12 +11,14 @@ from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchr
 from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
 from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle, by_squared_error
 from avssl.tasks.target import Momentum, SlowCopy
+from avssl.tasks.track import Nodes, PatchNodes, PlaceNodes, Question, Track, WalkThereAndBack
 
 __all__ = [
     "Classify",
     "Contest",
     "Continuation",
     "Contrast",
+    "CopyColours",
     "Features",
     "Foresee",
     "Foreseen",
@@ -27,9 +30,13 @@ __all__ = [
     "OneByOne",
     "Part",
     "Patches",
+    "Nodes",
+    "PatchNodes",
+    "PlaceNodes",
     "Policy",
     "Predictor",
     "Puzzle",
+    "Question",
     "Queue",
     "Records",
     "Restore",
@@ -37,6 +44,8 @@ __all__ = [
     "SlowCopy",
     "StepsAhead",
     "Task",
+    "Track",
+    "WalkThereAndBack",
     "among_all",
     "blocks",
     "by_squared_error",

@@ -4,6 +4,7 @@ from avssl.transforms.base import Chain, Scope, Transform
 from avssl.transforms.colour import Blur, ChannelSplit, ColourJitter, Grey, Solarise
 from avssl.transforms.masks import BlockMask, PatchMask, RandomMask, TubeMask
 from avssl.transforms.noise import Noise
+from avssl.transforms.patches import PatchGrid, Twice
 from avssl.transforms.sound import FrequencyMask, Gain, SoundNoise, TimeMask
 from avssl.transforms.space import CentreCrop, FiveCrop, FrameCropJitter, RandomCrop, RandomResizedCrop, ThreeCrop
 from avssl.transforms.turn import HorizontalFlip, Rotate90
@@ -23,6 +24,7 @@ __all__ = [
     "Grey",
     "HorizontalFlip",
     "Noise",
+    "PatchGrid",
     "PatchMask",
     "RandomCrop",
     "RandomMask",
@@ -35,5 +37,6 @@ __all__ = [
     "TimeMask",
     "Transform",
     "TubeMask",
+    "Twice",
     "contrastive_views",
 ]

@@ -29,7 +29,7 @@ from avssl.evaluation.scores import Score, write_scores
 from avssl.evaluation.splits import Unscorable
 from avssl.training import hardware
 
-__all__ = ["evaluate_dense"]
+__all__ = ["dense_scores", "evaluate_dense"]
 
 NEEDS: dict[DenseProtocol, str] = {
     "masks": "a column 'masks', as of davis2017:FOLDER, or is of a toybox",
@@ -59,14 +59,31 @@ def evaluate_dense(
     """
     trained = load_trained(run)
     source = data if data is not None else trained.data.source()
+    scores = _scores(trained, source, choice, device, out)
+    path = trained.folder / out / "scores.json"
+    write_scores(scores, path, command=command, data=str(source), hardware=hardware(device))
+    return scores
+
+
+def dense_scores(
+    run: Path, *, data: Path, choice: Dense, device: torch.device | str = "cpu", out: str = "dense"
+) -> list[Score]:
+    """The same scores, not written; the drawings are.
+
+    Raises:
+        Unscorable: the data allow none of the protocols, or not one that was asked for.
+        MediaError: the run or the data cannot be read.
+    """
+    return _scores(load_trained(run), data, choice, device, out)
+
+
+def _scores(trained: Trained, source: Path, choice: Dense, device: torch.device | str, out: str) -> list[Score]:
     items = _items(catalogue(source, damaged=choice.damaged, workers=max(2, choice.workers)).items, choice)
     folder = trained.folder / out
     bench = _Bench(trained=trained, items=items, choice=choice, device=device, folder=folder)
     chosen = bench.protocols()
     folder.mkdir(parents=True, exist_ok=True)
-    scores = [s for protocol in chosen for s in bench.run(protocol)]
-    write_scores(scores, folder / "scores.json", command=command, data=str(source), hardware=hardware(device))
-    return scores
+    return [s for protocol in chosen for s in bench.run(protocol)]
 
 
 def _items(items: Sequence[Item], choice: Dense) -> tuple[Item, ...]:
