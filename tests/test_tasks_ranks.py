@@ -18,26 +18,22 @@ from avssl.encoders import ConvGRU, MaskedRows, Projector, tiny_resnet
 from avssl.losses import Margin
 from avssl.tasks import (
     Contrast,
+    CopyColours,
+    Features,
     Foresee,
     Momentum,
     OneByOne,
     Patches,
-    Queue,
-    Records,
-    StepsAhead,
-    Task,
-    among_all,
-    blocks,
-    CopyColours,
-    Features,
-    Momentum,
     PlaceNodes,
     Question,
     Queue,
     Records,
+    StepsAhead,
     Task,
     Track,
     WalkThereAndBack,
+    among_all,
+    blocks,
 )
 
 BATCH = 8
@@ -56,6 +52,8 @@ def foreseeing(name: str) -> Foresee:
         return Foresee(encoder, OneByOne(64, grid=blocks, context=ConvGRU(8), ahead=1), contest=among_all)
     rows = StepsAhead(64, grid=Patches(side=8, stride=4), context=MaskedRows(8), steps=(1, 2))
     return Foresee(encoder, rows, contest=among_all)
+
+
 def question_named(name: str) -> Question | None:
     return {"crw": WalkThereAndBack(dropout=0), "colours": CopyColours(clusters=3)}.get(name)
 
@@ -84,6 +82,8 @@ def part(start: int, stop: int, seed: int) -> Example:
 
 
 NAMES = ("simclr", "unequal", "margin", "moco", "dpc", "cpc")
+
+
 def in_one_clip(batch: Example) -> Example:
     """The clips one after the other."""
     frames = [c.video for c in batch.clips if c.video is not None]

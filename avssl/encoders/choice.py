@@ -5,8 +5,7 @@ from __future__ import annotations
 from enum import Enum, member
 from functools import partial
 
-from avssl.encoders import clip, frame, recurrent, sound, tiny, vit
-from avssl.encoders import clip, frame, shift, slowfast, sound, tiny, vit
+from avssl.encoders import clip, frame, recurrent, shift, slowfast, sound, tiny, vit
 from avssl.encoders.base import Encoder
 
 __all__ = ["SoundNet", "VideoNet"]
