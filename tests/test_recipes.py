@@ -19,7 +19,7 @@ from avssl.cli import cli
 from avssl.data import Data
 from avssl.encoders import Projector, SoundNet, VideoNet
 from avssl.media.toybox import Toybox
-from avssl.tasks import Contrast, Task
+from avssl.tasks import Contrast, KMeans, Task
 from avssl.training import Ranks, Run, Train
 from avssl.training.schedules import rate
 
@@ -48,6 +48,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "multisensory": {"frames": 8, "sound": 0.5, "shift": 0.5},
     "avts": {"frames": 8, "sound": 0.5, "shift": 0.5, "hard_from": 1},
     "moco": {"queue": 16},
+    "deepcluster": {"clusters": KMeans(clusters=4)},
+    "xdc": {"frames": 4, "sound": 0.5, "clusters": KMeans(clusters=4)},
 }
 
 

@@ -7,6 +7,7 @@ from avssl.encoders.decoders import Decoder
 from avssl.encoders.foreign import Foreign, load_foreign, timm_net, torchvision_net
 from avssl.encoders.frame import alexnet, resnet18, resnet50
 from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, Projector
+from avssl.encoders.sobel import Sobel
 from avssl.encoders.sound import LogMel, SoundEncoder, sound_resnet18, sound_vgg, tiny_sound
 from avssl.encoders.tiny import tiny_r2plus1d, tiny_resnet
 from avssl.encoders.weights import (
@@ -35,6 +36,7 @@ __all__ = [
     "Origin",
     "PairwiseHead",
     "Projector",
+    "Sobel",
     "SoundEncoder",
     "SoundNet",
     "Trunk",

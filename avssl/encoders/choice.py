@@ -20,6 +20,8 @@ class VideoNet(Enum):
     # which knows where things are
     tiny_resnet_fc = member(partial(tiny.tiny_resnet, last="fc"))
     tiny_resnet_gn = member(partial(tiny.tiny_resnet, norm="group"))
+    # which sees no colours
+    tiny_resnet_sobel = member(partial(tiny.tiny_resnet, sobel=True))
     c3d = member(clip.c3d)
     r3d_10 = member(clip.r3d_10)
     r2plus1d_10 = member(clip.r2plus1d_10)
@@ -33,6 +35,8 @@ class VideoNet(Enum):
     caffenet = member(partial(frame.alexnet, norm="local and batch", dropout=0.5))
     # of RotNet
     alexnet_rotnet = member(partial(frame.alexnet, groups=1, channels=(64, 192, 384, 256, 256), padding=2))
+    # of DeepCluster
+    alexnet_sobel = member(partial(frame.alexnet, groups=1, padding=2, dropout=0.5, sobel=True))
     resnet18 = member(frame.resnet18)
     resnet18_gn = member(partial(frame.resnet18, norm="group"))
     resnet50 = member(frame.resnet50)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avssl.encoders.base import ClipEncoder, FrameEncoder, Origin, Trunk
+from avssl.encoders.base import ClipEncoder, FrameEncoder, Json, Origin, Trunk
+from avssl.encoders.sobel import Sobel
 
 __all__ = ["Norm", "tiny_r2plus1d", "tiny_resnet"]
 
@@ -135,11 +136,12 @@ def tiny_r2plus1d(*, width: int = 16, norm: Norm = "batch") -> ClipEncoder:
     return ClipEncoder(trunk, origin=Origin.of(tiny_r2plus1d, {"width": width, "norm": norm}))
 
 
-def tiny_resnet(*, width: int = 16, norm: Norm = "batch", last: Last = "stage4") -> FrameEncoder:
+def tiny_resnet(*, width: int = 16, norm: Norm = "batch", last: Last = "stage4", sobel: bool = False) -> FrameEncoder:
     """A 2-D residual network of four blocks, D = 8·width, for pictures of about 32 to 64 pixels.
 
     After He et al., CVPR 2016, arXiv:1512.03385. Its stages shrink a picture 2, 4, 8 and 8 times. With `last` "fc" a
-    full layer over 4 × 4 places follows, which knows where things are, as AlexNet's do and a mean does not.
+    full layer over 4 × 4 places follows, which knows where things are, as AlexNet's do and a mean does not. With
+    `sobel` it sees slopes of brightness instead of colours.
 
     Raises:
         ValueError: `width` is not a multiple of 8, or `norm` or `last` is unknown.
@@ -149,8 +151,10 @@ def tiny_resnet(*, width: int = 16, norm: Norm = "batch", last: Last = "stage4")
     if last not in {"stage4", "fc"}:
         raise ValueError(f"last {last!r}: must be 'stage4' or 'fc'")
     net = nn.Sequential()
-    stem = (nn.Conv2d(3, width, 3, 1, 1, bias=False), norm_layer(norm, width, space=2), nn.ReLU(inplace=True))
-    net.add_module("stem", nn.Sequential(*stem))
+    if sobel:
+        net.add_module("sobel", Sobel())
+    first = nn.Conv2d(2 if sobel else 3, width, 3, 1, 1, bias=False)
+    net.add_module("stem", nn.Sequential(first, norm_layer(norm, width, space=2), nn.ReLU(inplace=True)))
     net.add_module("stage1", _Frame(width, width, norm, stride=2))
     net.add_module("stage2", _Frame(width, 2 * width, norm, stride=2))
     net.add_module("stage3", _Frame(2 * width, 4 * width, norm, stride=2))
@@ -162,5 +166,6 @@ def tiny_resnet(*, width: int = 16, norm: Norm = "batch", last: Last = "stage4")
         net.add_module("fc", nn.Sequential(*whole))
         names.append("fc")
     initialise(net)
-    trunk = Trunk(net=net, stages={n: (n,) for n in names}, dim=8 * width)
-    return FrameEncoder(trunk, origin=Origin.of(tiny_resnet, {"width": width, "norm": norm, "last": last}))
+    stages = {n: (n,) for n in names} | ({"stem": ("sobel", "stem")} if sobel else {})
+    arguments: dict[str, Json] = {"width": width, "norm": norm, "last": last, "sobel": sobel}
+    return FrameEncoder(Trunk(net=net, stages=stages, dim=8 * width), origin=Origin.of(tiny_resnet, arguments))
