@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -49,6 +50,8 @@ class Bank(Negatives):
 
 class BankMemory(Memory):
     """The entries of a `Bank`: modality by modality, item by item."""
+
+    views: ClassVar[int] = 1
 
     embeddings: Tensor
     filled: Tensor

@@ -123,7 +123,7 @@ class Contrast(Task):
         """Loss, accuracy and spread."""
         clips = len(batch.clips)
         asking = 1 if self.momentum is not None and not self.momentum.symmetric else clips
-        if clips * len(self.online.encoders) < 2 or (asking < clips and clips < 2):
+        if clips * len(self.online.encoders) < self.memory.views:
             raise ValueError("one view of each example: there is nothing to compare; let the sampler cut two clips")
         anchors: Tensor = self.online(batch.clips[:asking])
         about = self.online.records(batch, 0, asking)

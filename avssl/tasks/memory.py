@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,12 @@ class Candidates:
 
 
 class Memory(nn.Module, ABC):
-    """Gives candidates, and remembers embeddings in buffers, so that a resumed run finds them as they were."""
+    """Gives candidates, and remembers embeddings in buffers, so that a resumed run finds them as they were.
+
+    `views` is how many each example needs at least: two where one is compared with the other.
+    """
+
+    views: ClassVar[int] = 2
 
     @abstractmethod
     def candidates(self, keys: Tensor, about: Records) -> Candidates:
