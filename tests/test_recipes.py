@@ -20,7 +20,7 @@ from avssl.data import Data
 from avssl.encoders import Projector, SoundNet, VideoNet
 from avssl.evaluation import few_masks
 from avssl.media.toybox import Toybox
-from avssl.tasks import Contrast, Task
+from avssl.tasks import Contrast, KMeans, Task
 from avssl.training import Ranks, Run, Train
 from avssl.training.schedules import rate
 
@@ -56,6 +56,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "dpc": {"frames": 2, "step": 1, "blocks": 4, "ahead": 1},
     "crw": {"dense": FEW},
     "tracking_by_colorization": {"dense": FEW},
+    "deepcluster": {"clusters": KMeans(clusters=4)},
+    "xdc": {"frames": 4, "sound": 0.5, "clusters": KMeans(clusters=4)},
 }
 
 

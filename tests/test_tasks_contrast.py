@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from avssl.core import Clip, Example
 from avssl.encoders import Projector, sound_vgg, tiny_resnet
 from avssl.losses import InfoNCE, Margin, info_nce
-from avssl.tasks import Contrast, Memory, Momentum, Queue, Records, cross_modal, instances, synchronised
+from avssl.tasks import Contrast, Momentum, Queue, QueueMemory, Records, cross_modal, instances, synchronised
 
 
 def views(batch: int, clips: int = 2, *, seed: int = 0, first: int = 0, sound: bool = False) -> Example:
@@ -153,8 +153,8 @@ def rows(values: list[int]) -> tuple[Tensor, Records]:
 
 
 def test_the_queue_wraps_and_forgets_the_oldest() -> None:
-    memory = Memory(Queue(5, 2))
-    assert not memory.entries()[2].any()
+    memory = QueueMemory(Queue(5, 2))
+    assert not memory.entries().others.any()
     for values, kept, filled in (
         ([1, 2], {1, 2}, 2),
         ([3, 4], {1, 2, 3, 4}, 4),
@@ -163,13 +163,15 @@ def test_the_queue_wraps_and_forgets_the_oldest() -> None:
         ([14], {10, 11, 12, 13, 14}, 5),
     ):
         memory.push(*rows(values))
-        embeddings, about, used = memory.entries()
+        found = memory.entries()
+        embeddings, about, used = found.embeddings, found.about, found.others
+        assert not found.own.any()
         assert int(used.sum()) == filled
         assert set(about.example[used].tolist()) == kept
         assert torch.equal(embeddings[used][:, 0].long(), about.example[used])
-    labelled = Memory(Queue(2, 2, labels=("in_sync",)))
+    labelled = QueueMemory(Queue(2, 2, labels=("in_sync",)))
     labelled.push(*rows([3]))
-    assert labelled.entries()[1].labels["in_sync"].tolist() == [1, 0]
+    assert labelled.entries().about.labels["in_sync"].tolist() == [1, 0]
     with pytest.raises(ValueError, match="size 3"):
         memory.push(torch.zeros(1, 3), rows([1])[1])
 

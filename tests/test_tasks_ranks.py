@@ -1,22 +1,27 @@
-"""Two processes with half a batch each give the gradient of one process with the whole batch."""
+"""Two processes with half a batch each give what one process gives with the whole batch."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from test_training_hooks import begin, clips_of, clusters, make_pictures, steps, whole
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from avssl.core import Clip, Example
 from avssl.encoders import ConvGRU, MaskedRows, Projector, tiny_resnet
-from avssl.losses import Margin
+from avssl.losses import Margin, unit_distance
 from avssl.tasks import (
+    Agree,
+    Bank,
     Contrast,
     CopyColours,
     Features,
@@ -35,6 +40,7 @@ from avssl.tasks import (
     among_all,
     blocks,
 )
+from avssl.training import fit
 
 BATCH = 8
 
@@ -65,11 +71,21 @@ def task_named(name: str) -> Task:
     question = question_named(name)
     if question is not None:
         return Track(tiny_resnet(width=8, norm="group"), PlaceNodes(64, 8), question=question)
+
+
+def task_named(name: str) -> Task:
+    torch.manual_seed(0)
+    if name in {"simsiam", "byol"}:
+        heads = Projector(64, 8, norm="none"), Projector(8, 8, norm="none")
+        slow: dict[str, Any] = {"criterion": unit_distance, "target": Momentum(0.5)} if name == "byol" else {}
+        return Agree(tiny_resnet(width=8, norm="group"), *heads, **slow)
     knobs: dict[str, Any] = {
         "simclr": {},
         "unequal": {"policy": unequal},
         "margin": {"policy": unequal, "criterion": Margin(1.5)},
         "moco": {"negatives": Queue(12, 8), "target": Momentum(0.5, symmetric=True)},
+        "bank": {"negatives": Bank(2 * BATCH, 8, negatives=5)},
+        "whole bank": {"negatives": Bank(2 * BATCH, 8, negatives=None)},
     }[name]
     encoder = tiny_resnet(width=8, norm="group")
     return Contrast(encoder, Projector(64, 8, norm="none"), **knobs)
@@ -109,9 +125,29 @@ def gradients(name: str, start: int, stop: int) -> list[Tensor]:
         model.zero_grad()
         batch = part(start, stop, seed)
         model(in_one_clip(batch) if isinstance(task, Track) else batch)["loss"].backward()
+
+
+NAMES = ("simclr", "unequal", "margin", "moco", "bank", "whole bank", "simsiam", "byol")
+
+
+def gradients(name: str, start: int, stop: int) -> list[Tensor]:
+    """Gradients of the last of some steps, so that a queue or a bank holds something of its examples."""
+    task = task_named(name)
+    model: nn.Module = DistributedDataParallel(task) if dist.is_initialized() else task
+    for step, seed in enumerate((0, 1, 1) if "bank" in name else (0, 1)):
+        model.zero_grad()
+        torch.manual_seed(10 * step + start)  # as in training, where ranks draw apart
+        model(part(start, stop, seed))["loss"].backward()
         task.after_step(0.0)
     found = [p.grad for p in task.parameters() if p.grad is not None]
     return [*found, *(b for n, b in task.named_buffers() if n.endswith("centres"))]
+
+
+def trained(folder: Path, name: str) -> list[Tensor]:
+    """The state of a task that clusters all items before each of two epochs."""
+    task, clips = clusters(), clips_of(folder / "pictures")
+    fit(begin(folder / name, optimizer="sgd"), task, clips, whole=whole(clips))
+    return list(task.state_dict().values())
 
 
 def work(rank: int, folder: str) -> None:
@@ -119,13 +155,16 @@ def work(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     half = BATCH // 2
     found = {name: gradients(name, rank * half, (rank + 1) * half) for name in NAMES}
+    os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    found["clusters"] = trained(Path(folder), "two")
     torch.save(found, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
 def test_two_ranks_equal_one(tmp_path: Path) -> None:
+    make_pictures(tmp_path / "pictures")
     # Importing torch takes longest, so a server does it once and both ranks are forked from it.
-    multiprocessing.set_forkserver_preload(["avssl.tasks"])
+    multiprocessing.set_forkserver_preload(["avssl.training"])
     mp.start_processes(work, args=(str(tmp_path),), nprocs=2, start_method="forkserver")
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
     for name in NAMES:
@@ -134,3 +173,9 @@ def test_two_ranks_equal_one(tmp_path: Path) -> None:
         for rank in ranks:
             for a, b in zip(rank[name], whole, strict=True):
                 torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, msg=lambda m, name=name: f"{name}: {m}")
+    one = trained(tmp_path, "one")
+    for rank in ranks:
+        for a, b in zip(rank["clusters"], one, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    for a, b in zip(*(steps(begin(tmp_path / name, resume=True)) for name in ("one", "two")), strict=True):
+        assert a == pytest.approx(b, abs=1e-4)

@@ -25,6 +25,8 @@ class VideoNet(Enum):
     # for nodes to track: fine maps, in which borders tell nothing
     tiny_resnet_fine = member(partial(tiny.tiny_resnet, width=8, padding="reflect", stride=4))
     tiny_resnet_fine_grey = member(partial(tiny.tiny_resnet, width=8, padding="reflect", stride=4, colour=False))
+    # which sees no colours
+    tiny_resnet_sobel = member(partial(tiny.tiny_resnet, sobel=True))
     c3d = member(clip.c3d)
     r3d_10 = member(clip.r3d_10)
     r2plus1d_10 = member(clip.r2plus1d_10)
@@ -42,6 +44,8 @@ class VideoNet(Enum):
     caffenet = member(partial(frame.alexnet, norm="local and batch", dropout=0.5))
     # of RotNet
     alexnet_rotnet = member(partial(frame.alexnet, groups=1, channels=(64, 192, 384, 256, 256), padding=2))
+    # of DeepCluster
+    alexnet_sobel = member(partial(frame.alexnet, groups=1, padding=2, dropout=0.5, sobel=True))
     resnet18 = member(frame.resnet18)
     # of the contrastive random walk
     resnet18_fine = member(partial(frame.resnet18, last="layer3", padding="reflect", stride=8))

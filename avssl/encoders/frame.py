@@ -9,6 +9,7 @@ import torchvision
 from torch import Tensor, nn
 
 from avssl.encoders.base import IMAGENET_MEAN, IMAGENET_STD, FrameEncoder, Json, Origin, Trunk
+from avssl.encoders.sobel import Sobel
 from avssl.encoders.tiny import Norm, Padding, initialise, norm_layer, pad
 
 __all__ = ["alexnet", "resnet18", "resnet50"]
@@ -150,6 +151,7 @@ def alexnet(
     width: float = 1.0,
     padding: int = 0,
     dropout: float = 0.0,
+    sobel: bool = False,
 ) -> FrameEncoder:
     """AlexNet in the order of CaffeNet, for pictures of 227 pixels (of 67 at least): Krizhevsky et al., NIPS 2012.
 
@@ -158,8 +160,8 @@ def alexnet(
     the others, as Shuffle & Learn does (Misra et al., ECCV 2016, arXiv:1603.08561). `last` is the layer that gives the
     features: pool5 (D = 256), fc6 or fc7 (D = 4096). `groups` divides conv2, conv4 and conv5. `channels` are those of
     the five convolutions, and `width` multiplies them. `padding` is that of conv1, in pixels: 0 for pictures of 227, 2
-    for those of 224. `dropout` follows fc6 and fc7. RotNet has no groups, channels (64, 192, 384, 256, 256) and
-    padding 2.
+    for those of 224. `dropout` follows fc6 and fc7. With `sobel` it sees slopes of brightness instead of colours.
+    RotNet has no groups, channels (64, 192, 384, 256, 256) and padding 2.
 
     Raises:
         ValueError: `norm` or `last` is unknown, or `channels` are not five.
@@ -173,7 +175,9 @@ def alexnet(
     early, late, local = norm == "batch", norm != "local", norm != "batch"
     a, b, c, d, e = (round(width * n) for n in channels)
     net = nn.Module()
-    net.add_module("conv1", _convolution(3, a, 11, stride=4, padding=padding, norm=early))
+    if sobel:
+        net.add_module("sobel", Sobel())
+    net.add_module("conv1", _convolution(2 if sobel else 3, a, 11, stride=4, padding=padding, norm=early))
     net.add_module("conv2", _convolution(a, b, 5, groups=groups, norm=early))
     net.add_module("conv3", _convolution(b, c, 3, norm=late))
     net.add_module("conv4", _convolution(c, d, 3, groups=groups, norm=late))
@@ -181,7 +185,7 @@ def alexnet(
     net.add_module("pool", nn.MaxPool2d(3, 2, ceil_mode=True))
     net.add_module("norm", _LocalNorm() if local else nn.Identity())
     stages = {
-        "conv1": ("conv1",),
+        "conv1": ("sobel", "conv1") if sobel else ("conv1",),
         "conv2": ("pool", "norm", "conv2"),
         "conv3": ("pool", "norm", "conv3"),
         "conv4": ("conv4",),
@@ -198,5 +202,5 @@ def alexnet(
     initialise(net)
     trunk = Trunk(net=net, stages=stages, dim=e if last == "pool5" else 4096)
     arguments: dict[str, Json] = {"norm": norm, "last": last, "groups": groups, "channels": list(channels)}
-    arguments |= {"width": width, "padding": padding, "dropout": dropout}
+    arguments |= {"width": width, "padding": padding, "dropout": dropout, "sobel": sobel}
     return FrameEncoder(trunk, origin=Origin.of(alexnet, arguments), mean=IMAGENET_MEAN, std=IMAGENET_STD)

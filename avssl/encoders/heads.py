@@ -147,7 +147,8 @@ class Projector(nn.Module):
 
     SimCLR: Chen et al., ICML 2020, arXiv:2002.05709, section 2.1. `norm` "batch" normalises after every linear layer
     but the last, over all leading dimensions; "none" is MoCo v2's head (Chen et al., 2020, arXiv:2003.04297), and
-    `layers` 1 the linear one of MoCo v1.
+    `layers` 1 the linear one of MoCo v1. `normed_output` normalises after the last one too, without scale and shift, as
+    in SimSiam (Chen and He, CVPR 2021, arXiv:2011.10566, section 3, and its code).
     """
 
     def __init__(
@@ -158,6 +159,7 @@ class Projector(nn.Module):
         hidden: int | None = None,
         layers: int = 2,
         norm: Literal["batch", "none"] = "batch",
+        normed_output: bool = False,
     ) -> None:
         super().__init__()
         if layers < 1 or norm not in {"batch", "none"}:
@@ -170,7 +172,9 @@ class Projector(nn.Module):
             steps += [nn.BatchNorm1d(size)] if norm == "batch" else []
             steps.append(nn.ReLU(inplace=True))
             wide = size
-        self.layers = nn.Sequential(*steps, nn.Linear(wide, out))
+        last: list[nn.Module] = [nn.Linear(wide, out, bias=not normed_output)]
+        last += [nn.BatchNorm1d(out, affine=False)] if normed_output else []
+        self.layers = nn.Sequential(*steps, *last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeddings, not yet of unit length."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avssl.encoders.base import ClipEncoder, FrameEncoder, Json, Origin, Trunk
+from avssl.encoders.sobel import Sobel
 
 __all__ = ["Norm", "Padding", "tiny_r2plus1d", "tiny_resnet"]
 
@@ -161,13 +162,14 @@ def tiny_resnet(
     padding: Padding = "zeros",
     stride: Literal[2, 4, 8] = 8,
     colour: bool = True,
+    sobel: bool = False,
 ) -> FrameEncoder:
     """A 2-D residual network of four blocks, D = 8·width, for pictures of about 32 to 64 pixels.
 
     After He et al., CVPR 2016, arXiv:1512.03385. Its stages shrink a picture 2, 4, 8 and 8 times, or `stride` times at
     most. With `last` "fc" a full layer over 4 × 4 places follows, which knows where things are, as AlexNet's do and a
     mean does not. With `padding` "reflect" a picture of one colour has the same features everywhere. Without `colour`
-    it sees grey.
+    it sees grey, and with `sobel` slopes of brightness.
 
     Raises:
         ValueError: `width` is not a multiple of 8, or `norm`, `last`, `padding` or `stride` is unknown.
@@ -179,8 +181,10 @@ def tiny_resnet(
     if stride not in {2, 4, 8}:
         raise ValueError(f"stride {stride}: must be 2, 4 or 8")
     net = nn.Sequential()
-    stem = (nn.Conv2d(3, width, 3, 1, 1, bias=False), norm_layer(norm, width, space=2), nn.ReLU(inplace=True))
-    net.add_module("stem", nn.Sequential(*stem))
+    if sobel:
+        net.add_module("sobel", Sobel())
+    first = nn.Conv2d(2 if sobel else 3, width, 3, 1, 1, bias=False)
+    net.add_module("stem", nn.Sequential(first, norm_layer(norm, width, space=2), nn.ReLU(inplace=True)))
     net.add_module("stage1", _Frame(width, width, norm, stride=2))
     net.add_module("stage2", _Frame(width, 2 * width, norm, stride=2 if stride > 2 else 1))
     net.add_module("stage3", _Frame(2 * width, 4 * width, norm, stride=2 if stride > 4 else 1))
@@ -193,7 +197,8 @@ def tiny_resnet(
         names.append("fc")
     pad(net, padding)
     initialise(net)
-    trunk = Trunk(net=net, stages={n: (n,) for n in names}, dim=8 * width)
+    stages = {n: (n,) for n in names} | ({"stem": ("sobel", "stem")} if sobel else {})
+    trunk = Trunk(net=net, stages=stages, dim=8 * width)
     arguments: dict[str, Json] = {"width": width, "norm": norm, "last": last}
-    arguments |= {"padding": padding, "stride": stride, "colour": colour}
+    arguments |= {"padding": padding, "stride": stride, "colour": colour, "sobel": sobel}
     return FrameEncoder(trunk, origin=Origin.of(tiny_resnet, arguments), colour=colour)

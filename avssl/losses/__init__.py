@@ -1,11 +1,13 @@
 """Losses: pure functions, and the choices among them."""
 
+from avssl.losses.agreement import Agreement, negative_cosine, spread, unit_distance
 from avssl.losses.contrastive import Criterion, InfoNCE, Margin, info_nce, margin, retrieved
 from avssl.losses.dense import absolute_error, cross_entropy, squared_error, weighted_mean
-from avssl.losses.gather import from_first_rank, gathered, mean_over_ranks, own_rows
+from avssl.losses.gather import from_first_rank, gathered, is_first_rank, mean_over_ranks, own_rows
 from avssl.losses.lab import lab_to_rgb, nearest, rgb_to_lab
 
 __all__ = [
+    "Agreement",
     "Criterion",
     "InfoNCE",
     "Margin",
@@ -14,13 +16,17 @@ __all__ = [
     "from_first_rank",
     "gathered",
     "info_nce",
+    "is_first_rank",
     "lab_to_rgb",
     "margin",
     "mean_over_ranks",
     "nearest",
+    "negative_cosine",
     "own_rows",
     "retrieved",
     "rgb_to_lab",
+    "spread",
     "squared_error",
+    "unit_distance",
     "weighted_mean",
 ]

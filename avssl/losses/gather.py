@@ -8,11 +8,16 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["from_first_rank", "gathered", "mean_over_ranks", "own_rows"]
+__all__ = ["from_first_rank", "gathered", "is_first_rank", "mean_over_ranks", "own_rows"]
 
 
 def _ranks() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def is_first_rank() -> bool:
+    """Whether this process is the one that does what is done once for all."""
+    return _ranks() == 1 or dist.get_rank() == 0
 
 
 class _Gather(torch.autograd.Function):
@@ -62,7 +67,7 @@ def mean_over_ranks(x: Tensor) -> Tensor:
 def from_first_rank(x: Tensor) -> Tensor:
     """The first rank's tensor, on all of them; `x` itself in one process.
 
-    For what a library computes on each of them alike but for the last bits, such as clusters.
+    For what is computed once, such as clusters, or drawn alike. On CUDA the tensor has to lie there.
     """
     if _ranks() == 1:
         return x

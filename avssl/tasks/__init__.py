@@ -1,12 +1,16 @@
 """Tasks: families of pretext tasks, each a module from a batch to a loss."""
 
+from avssl.tasks.agree import Agree
+from avssl.tasks.bank import Bank, BankMemory
 from avssl.tasks.base import Features, Task, encoded, grouped
 from avssl.tasks.classify import Classify
+from avssl.tasks.cluster import Cluster
+from avssl.tasks.clustering import KMeans
 from avssl.tasks.colours import CopyColours
 from avssl.tasks.contrast import Contrast
 from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
 from avssl.tasks.frames import Continuation, Part
-from avssl.tasks.memory import InBatch, Memory, Queue
+from avssl.tasks.memory import BatchMemory, Candidates, InBatch, Memory, Negatives, Queue, QueueMemory
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
 from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
 from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle, by_squared_error
@@ -14,7 +18,13 @@ from avssl.tasks.target import Momentum, SlowCopy
 from avssl.tasks.track import Nodes, PatchNodes, PlaceNodes, Question, Track, WalkThereAndBack
 
 __all__ = [
+    "Agree",
+    "Bank",
+    "BankMemory",
+    "BatchMemory",
+    "Candidates",
     "Classify",
+    "Cluster",
     "Contest",
     "Continuation",
     "Contrast",
@@ -24,9 +34,11 @@ __all__ = [
     "Foreseen",
     "Grid",
     "InBatch",
+    "KMeans",
     "Measure",
     "Memory",
     "Momentum",
+    "Negatives",
     "Nodes",
     "OneByOne",
     "Part",
@@ -38,6 +50,7 @@ __all__ = [
     "Puzzle",
     "Question",
     "Queue",
+    "QueueMemory",
     "Records",
     "Restore",
     "Riddle",

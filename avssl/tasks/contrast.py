@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from avssl.core import Clip, Example
 from avssl.encoders.base import Encoder
-from avssl.losses import Criterion, InfoNCE, gathered, mean_over_ranks
+from avssl.losses import Criterion, InfoNCE, gathered, mean_over_ranks, spread
 from avssl.tasks.base import Task, encoded
-from avssl.tasks.memory import InBatch, Memory, Queue
+from avssl.tasks.memory import InBatch, Memory, Negatives
 from avssl.tasks.policies import Policy, Records, instances, same_example
 from avssl.tasks.target import Momentum, SlowCopy
 
@@ -64,8 +64,8 @@ class Contrast(Task):
 
     A `policy` over what is known of anchors and candidates says which pairs attract, repel or are ignored. Candidates
     come from the batch (of all ranks, with gradients) or a queue, embedded by the networks themselves or by a slow
-    copy (`target`). Every rank must bring batches of one size. Metrics: accuracy (see the criterion) and spread, the
-    standard deviation of the embeddings times √d: 1 if they fill the sphere, 0 if all have collapsed to a point.
+    copy (`target`). Every rank must bring batches of one size. Metrics: accuracy (see the criterion) and the spread of
+    the anchors: 1 if they fill the sphere, 0 if all have collapsed to a point.
 
     SimCLR (Chen et al., ICML 2020, arXiv:2002.05709) is the default. MoCo (He et al., CVPR 2020, arXiv:1911.05722):
     `negatives=Queue(size=65536)`, `target=Momentum(0.999)`. AVTS (Korbar et al., NeurIPS 2018, arXiv:1807.00230):
@@ -89,7 +89,7 @@ class Contrast(Task):
         *,
         policy: Policy = instances,
         criterion: Criterion | None = None,
-        negatives: InBatch | Queue | None = None,
+        negatives: Negatives | None = None,
         target: Momentum | None = None,
         sound: Encoder | None = None,
         sound_projector: nn.Module | None = None,
@@ -107,7 +107,8 @@ class Contrast(Task):
         self.momentum = target
         self.online = _Branch({name: streams[name] for name in _MODALITIES if name in streams})
         self.target: nn.Module | None = None if target is None else SlowCopy(self.online, target)
-        self.memory: nn.Module | None = Memory(negatives) if isinstance(negatives, Queue) else None
+        modalities = [_MODALITIES.index(name) for name in self.online.encoders]
+        self.memory: Memory = (InBatch() if negatives is None else negatives).build(modalities)
 
     def encoders(self) -> dict[str, Encoder]:
         """The encoders by modality, without the slow copies."""
@@ -122,7 +123,7 @@ class Contrast(Task):
         """Loss, accuracy and spread."""
         clips = len(batch.clips)
         asking = 1 if self.momentum is not None and not self.momentum.symmetric else clips
-        if clips * len(self.online.encoders) < 2 or (asking < clips and clips < 2):
+        if clips * len(self.online.encoders) < self.memory.views:
             raise ValueError("one view of each example: there is nothing to compare; let the sampler cut two clips")
         anchors: Tensor = self.online(batch.clips[:asking])
         about = self.online.records(batch, 0, asking)
@@ -133,31 +134,16 @@ class Contrast(Task):
             own = self.target(batch.clips[first:])
             own_about = self.online.records(batch, first, clips)
         keys, keys_about = gathered(own), own_about.map(gathered)
-        if isinstance(self.memory, Memory):
-            similarity, policy = self._with_memory(self.memory, anchors, about, keys, keys_about)
-        else:
-            similarity, policy = anchors @ keys.T, self.policy(about, keys_about)
+        found = self.memory.candidates(keys, keys_about)
+        compared = torch.where(same_example(about, found.about), found.own, found.others)
+        policy = self.policy(about, found.about).masked_fill(~compared, 0)
+        similarity = anchors @ found.embeddings.T
+        if self.training:
+            self.memory.push(keys.detach(), keys_about)
         loss = self.criterion(similarity, policy) * self._weight(policy)
         with torch.no_grad():
             accuracy = self.criterion.accuracy(similarity, policy)
-            spread = anchors.std(dim=0, correction=0).square().sum().sqrt()
-        return {"loss": loss, "accuracy": accuracy, "spread": spread}
-
-    def _with_memory(
-        self, memory: Memory, anchors: Tensor, about: Records, keys: Tensor, keys_about: Records
-    ) -> tuple[Tensor, Tensor]:
-        """Similarities with, and policy over, the batch and the queue; then the batch's keys join the queue."""
-        keys = keys.detach()
-        in_batch = self.policy(about, keys_about)
-        if not memory.choice.with_batch:
-            in_batch = in_batch.masked_fill(~same_example(about, keys_about), 0)
-        old, old_about, used = memory.entries()
-        in_queue = self.policy(about, old_about)
-        in_queue = in_queue.masked_fill(~used[None, :] | same_example(about, old_about), 0)
-        similarity = torch.cat((anchors @ keys.T, anchors @ old.to(anchors).T), dim=1)
-        if self.training:
-            memory.push(keys, keys_about)
-        return similarity, torch.cat((in_batch, in_queue), dim=1)
+        return {"loss": loss, "accuracy": accuracy, "spread": spread(anchors)}
 
     def _weight(self, policy: Tensor) -> Tensor:
         """How much this rank's loss weighs in the mean over ranks: by its number of terms."""

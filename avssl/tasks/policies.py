@@ -48,6 +48,16 @@ class Records:
             labels={name: f(column) for name, column in self.labels.items()},
         )
 
+    def joined(self, more: Records) -> Records:
+        """These and more, with the labels that both have."""
+        both = [name for name in self.labels if name in more.labels]
+        return Records(
+            example=torch.cat((self.example, more.example)),
+            clip=torch.cat((self.clip, more.clip)),
+            modality=torch.cat((self.modality, more.modality)),
+            labels={name: torch.cat((self.labels[name], more.labels[name])) for name in both},
+        )
+
 
 Policy: TypeAlias = Callable[[Records, Records], Tensor]
 """From n anchors and m candidates to a matrix (n, m) of whole numbers: +1 attract, −1 repel, 0 ignore."""

@@ -213,6 +213,11 @@ class _Loop:
         wanted = self.task.order(self.clips.numbers, generator(seed, epoch, 0, 1))
         if wanted is None:
             return epoch_order(len(self.clips), seed=seed, epoch=epoch)
+        if len(wanted) != len(self.clips):
+            raise ValueError(
+                f"{type(self.task).__name__}.order gives {len(wanted)} visits of {len(self.clips)} items: an epoch has "
+                "as many visits as items"
+            )
         seen: Counter[int] = Counter()
         visits = []
         for position in wanted:
