@@ -13,6 +13,12 @@ __all__ = ["motion_codes", "nearest_code", "optical_flow", "warped"]
 _COARSEST = 24
 """Pixels; a frame whose shorter side has fewer is not halved again."""
 
+# that bring the median of nine to their middle: Smith, Xilinx XCell 23, 1996
+_EXCHANGES = (
+    *((1, 2), (4, 5), (7, 8), (0, 1), (3, 4), (6, 7), (1, 2), (4, 5), (7, 8)),
+    *((0, 3), (5, 8), (4, 7), (3, 6), (1, 4), (2, 5), (4, 7), (4, 2), (6, 4), (4, 2)),
+)
+
 
 @torch.no_grad()
 def optical_flow(first: Tensor, second: Tensor, *, rounds: int = 3, window: int = 5) -> Tensor:
@@ -64,7 +70,8 @@ def _halved(x: Tensor) -> Tensor:
 
 
 def _around(x: Tensor, window: int) -> Tensor:
-    return F.avg_pool2d(x, window, 1, window // 2, count_include_pad=False)
+    rows = F.avg_pool2d(x, (window, 1), 1, (window // 2, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, window), 1, (0, window // 2), count_include_pad=False)
 
 
 def _step(a: Tensor, b: Tensor, window: int) -> Tensor:
@@ -82,7 +89,10 @@ def _step(a: Tensor, b: Tensor, window: int) -> Tensor:
 
 
 def _median(flow: Tensor) -> Tensor:
+    """The median of the 3 × 3 values around each pixel; sorting all of them would take ten times as long."""
     height, width = flow.shape[-2:]
     p = F.pad(flow, (1, 1, 1, 1), mode="replicate")
-    near = [p[..., y : y + height, x : x + width] for y in range(3) for x in range(3)]
-    return torch.stack(near).median(dim=0).values
+    v = [p[..., y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    for i, j in _EXCHANGES:
+        v[i], v[j] = torch.minimum(v[i], v[j]), torch.maximum(v[i], v[j])
+    return v[4]

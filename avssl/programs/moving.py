@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -80,8 +82,8 @@ class MovingThings:
     def _voted(self, frame: Tensor, score: Tensor) -> Tensor:
         """The scores (B, H, W) after each pixel has taken the mean of those near it, as far as they look alike."""
         height, width = frame.shape[-2:]
-        far = max(1, round(8 / 64 * min(height, width)))
-        step = max(1, far // 4)
+        far = max(1, round(9 / 64 * min(height, width)))
+        step = max(1, far // 3)
         shifts = [(y, x) for y in range(0, 2 * far + 1, step) for x in range(0, 2 * far + 1, step)]
         around = F.pad(frame, (far,) * 4, mode="replicate")
         inside = F.pad(torch.ones_like(frame[:1, 0]), (far,) * 4)
@@ -89,13 +91,14 @@ class MovingThings:
         for y, x in shifts:
             part = (slice(y, y + height), slice(x, x + width))
             colour = (around[(..., *part)] - frame).square().sum(dim=1) / (2 * 0.15**2)
-            place = ((y - far) ** 2 + (x - far) ** 2) / (2 * (0.75 * far) ** 2)
+            place = ((y - far) ** 2 + (x - far) ** 2) / (2 * (2 / 3 * far) ** 2)
             alike.append(torch.exp(-colour - place) * inside[(..., *part)])
-        total = torch.stack(alike).sum(dim=0)
+        total = _sum(alike)
         for _ in range(self.votes):
             p = F.pad(score, (far,) * 4)
-            votes = [w * p[:, y : y + height, x : x + width] for w, (y, x) in zip(alike, shifts, strict=True)]
-            score = torch.stack(votes).sum(dim=0) / total
+            score = (
+                _sum(w * p[:, y : y + height, x : x + width] for w, (y, x) in zip(alike, shifts, strict=True)) / total
+            )
         return score
 
 
@@ -103,6 +106,10 @@ def _resized(video: Tensor, size: tuple[int, int]) -> Tensor:
     if video.shape[-2:] == size:
         return video
     return torch.unflatten(F.interpolate(video.flatten(0, 1), size=size, mode="area"), 0, video.shape[:2])
+
+
+def _sum(parts: Iterable[Tensor]) -> Tensor:
+    return reduce(torch.add, parts)
 
 
 def _high(x: Tensor, share: float) -> Tensor:
@@ -114,7 +121,10 @@ def _high(x: Tensor, share: float) -> Tensor:
 def _threshold(scores: Tensor, *, levels: int = 64) -> Tensor:
     """What best parts the scores (B, H, W), 0…1, of each frame into two kinds: Otsu, IEEE Trans. SMC 1979."""
     level = (scores.flatten(1) * levels).long().clamp(max=levels - 1)
-    share = F.one_hot(level, levels).float().mean(dim=1)
+    share = torch.zeros(len(level), levels, device=level.device).scatter_add_(
+        1, level, torch.ones_like(scores).flatten(1)
+    )
+    share = share / level.shape[1]
     value = (torch.arange(levels, device=scores.device) + 0.5) / levels
     below, moment = share.cumsum(dim=1), (share * value).cumsum(dim=1)
     between = (moment[:, -1:] * below - moment).square() / (below * (1 - below)).clamp(min=1e-6)

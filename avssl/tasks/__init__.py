@@ -1,12 +1,18 @@
 """Tasks: families of pretext tasks, each a module from a batch to a loss."""
 
+from avssl.tasks.adversary import Adversary
 from avssl.tasks.base import Features, Task, encoded, grouped
 from avssl.tasks.classify import Classify
 from avssl.tasks.colours import CopyColours
 from avssl.tasks.contrast import Contrast
 from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
 from avssl.tasks.frames import Continuation, Part
+from avssl.tasks.colouring import Colouring, Rebalanced
+from avssl.tasks.contrast import Contrast
+from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
+from avssl.tasks.inpainting import Inpainting, by_inpainting
 from avssl.tasks.memory import InBatch, Memory, Queue
+from avssl.tasks.motion import FlowAhead, Things, by_masks, by_motion
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
 from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
 from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle, by_squared_error
@@ -14,16 +20,20 @@ from avssl.tasks.target import Momentum, SlowCopy
 from avssl.tasks.track import Nodes, PatchNodes, PlaceNodes, Question, Track, WalkThereAndBack
 
 __all__ = [
+    "Adversary",
     "Classify",
+    "Colouring",
     "Contest",
     "Continuation",
     "Contrast",
     "CopyColours",
     "Features",
+    "FlowAhead",
     "Foresee",
     "Foreseen",
     "Grid",
     "InBatch",
+    "Inpainting",
     "Measure",
     "Memory",
     "Momentum",
@@ -38,6 +48,7 @@ __all__ = [
     "Puzzle",
     "Question",
     "Queue",
+    "Rebalanced",
     "Records",
     "Restore",
     "Riddle",
@@ -48,6 +59,11 @@ __all__ = [
     "WalkThereAndBack",
     "among_all",
     "blocks",
+    "Things",
+    "among_all",
+    "by_inpainting",
+    "by_masks",
+    "by_motion",
     "by_squared_error",
     "cross_modal",
     "encoded",
