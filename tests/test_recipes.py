@@ -56,6 +56,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "dpc": {"frames": 2, "step": 1, "blocks": 4, "ahead": 1},
     "crw": {"dense": FEW},
     "tracking_by_colorization": {"dense": FEW},
+    "flow_prediction": {"frames": 4},
 }
 
 
@@ -177,6 +178,28 @@ PAPERS: dict[str, tuple[Numbers, Numbers]] = {
         },
         {"optimizer": "sgd", "nesterov": False, "epochs": 90},
     ),
+    "colorization": (  # image.md 3.10
+        {"frames": 1, "spacing": 10.0, "uniform": 0.5},
+        {
+            "optimizer": "adam",
+            "betas": (0.9, 0.99),
+            "lr": 3e-5,
+            "weight_decay": 1e-3,
+            "schedule": "steps",
+        },
+    ),
+    "context_encoder": (  # image.md 3.8; the features of its table come of squared error alone
+        {"frames": 1, "place": "blocks", "adversary": 0.0, "encoder": VideoNet.alexnet_pool5},
+        {"optimizer": "adam", "betas": (0.5, 0.999), "lr": 2e-3, "weight_decay": 0.0},
+    ),
+    "flow_prediction": (  # video_audio.md 2.12: 40 motions
+        {"frames": 1, "directions": 13, "speeds": (0.01, 0.03, 0.08)},
+        {"optimizer": "sgd", "nesterov": False},
+    ),
+    "moving_objects": (  # video_audio.md 2.14
+        {"frames": 1, "size": 227, "shrink": 4, "reach": 3, "encoder": VideoNet.alexnet_pool5},
+        {"optimizer": "sgd", "nesterov": False},
+    ),
     "rotnet": (  # image.md 3.14
         {"frames": 1, "size": 224, "encoder": VideoNet.alexnet_rotnet, "hidden": None},
         {
@@ -291,6 +314,10 @@ PAPERS |= {
 
 # The second paper of a recipe, whose flags its docstring gives.
 SECOND_PAPERS: dict[str, tuple[Numbers, Numbers]] = {
+    "context_encoder": (  # its pictures, image.md 3.8
+        {"size": 128, "place": "centre", "adversary": 1e-3, "overlap": 4},
+        {"optimizer": "adam", "betas": (0.5, 0.999), "lr": 2e-3},
+    ),
     "rotnet": (  # 3D-RotNet, video_audio.md 2.8
         {"frames": 16, "step": 2, "size": 112, "encoder": VideoNet.r3d_18, "hidden": 64},
         {"optimizer": "sgd", "nesterov": False, "lr": 0.1, "weight_decay": 1e-3, "batch_size": 32},

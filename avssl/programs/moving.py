@@ -27,7 +27,7 @@ class MovingThings:
     side: int = 64
     """Pixels of the shorter side at which the program looks; the masks have the size of the frames."""
     least: float = 0.5
-    """Pixels (of `side`) a frame by which something must stand out in the fastest pair for the clip to be used."""
+    """Pixels (of `side`) a frame by which something must stand out in half of the pairs for the clip to be used."""
     areas: tuple[float, float] = (0.005, 0.3)
     """Least and largest share of the frame that a mask may have for the clip to be used."""
     border: float = 1 / 32
@@ -57,7 +57,7 @@ class MovingThings:
         return F.interpolate(mask[:, None], size=(height, width), mode="nearest"), use
 
     def _saliency(self, video: Tensor) -> tuple[Tensor, Tensor]:
-        """How much each pixel of the middle frame stands out, (B, H, W) in 0…1, and the most it does, pixels a frame.
+        """How much each pixel of the middle frame stands out, (B, H, W) in 0…1, and how far it goes, pixels a frame.
 
         What counts is the pair in which it stands out least: a pixel that a thing covers stands out in all of them,
         one that it passes on its way does not.
@@ -68,16 +68,24 @@ class MovingThings:
         first = video[:, [middle] * len(others)].flatten(0, 1)
         flow = optical_flow(first, video[:, others].flatten(0, 1))
         # the median of the picture is the camera's part, as long as things cover less than half of it
-        residual = flow - flow.flatten(2).median(dim=2).values[:, :, None, None]
-        away = torch.unflatten(residual.norm(dim=1), 0, (batch, len(others)))
-        edge = [round(self.border * n) for n in away.shape[-2:]]
-        inside = torch.zeros_like(away)
-        inside[..., edge[0] : away.shape[-2] - edge[0], edge[1] : away.shape[-1] - edge[1]] = 1
-        away = away * inside
+        camera = flow.flatten(2).median(dim=2).values[:, :, None, None]
+        away = (flow - camera).norm(dim=1) * self._known(camera, flow.shape[-2], flow.shape[-1])
+        away = torch.unflatten(away, 0, (batch, len(others)))
         steps = torch.tensor([abs(t - middle) for t in others], device=video.device)
-        energy = (_high(away, 0.98) / steps).amax(dim=1)
+        energy = (_high(away, 0.98) / steps).median(dim=1).values
         strongest = _high(away, 0.99).clamp(min=0.25)[..., None, None]
         return (away / strongest).clamp(max=1).amin(dim=1), energy
+
+    def _known(self, camera: Tensor, height: int, width: int) -> Tensor:
+        """Which pixels (R, H, W) lie inside the border before and after the camera's shift (R, 2, 1, 1)."""
+        edges = [self.border * n for n in (height, width)]
+        y = torch.arange(height, device=camera.device)[:, None].expand(height, width)
+        x = torch.arange(width, device=camera.device).expand(height, width)
+        known = torch.ones(len(camera), height, width, device=camera.device)
+        for right, down in ((0, 0), (camera[:, 0], camera[:, 1])):
+            known = known * ((y + down >= edges[0]) & (y + down < height - edges[0]))
+            known = known * ((x + right >= edges[1]) & (x + right < width - edges[1]))
+        return known
 
     def _voted(self, frame: Tensor, score: Tensor) -> Tensor:
         """The scores (B, H, W) after each pixel has taken the mean of those near it, as far as they look alike."""
