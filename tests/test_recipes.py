@@ -439,6 +439,22 @@ def test_embeddings_of_avts_are_as_wide_as_in_the_paper(preset: str, wide: int, 
     assert [list(h.parameters())[-1].shape[0] for h in heads] == [wide, wide]  # video_audio.md 3.4
 
 
+def test_masks_are_measured_against_what_was_drawn(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AVSSL_CACHE", str(cache))
+    recipe = load(next(p for p in RECIPES if p.stem == "moving_objects"))
+    monkeypatch.setattr(recipe, "transfer", lambda run, *_: run)
+    config = small(recipe, "moving_objects", tmp_path / "run")
+    run: Run = recipe.main(replace(config, train=replace(config.train, epochs=1)))
+    tool = load(RECIPES[0].parent.parent / "tools" / "measure_masks.py")
+    tool.main(tool.Choice(data=config.data, size=36, run=run.folder))
+    program, network, disc = capsys.readouterr().out.splitlines()[-3:]
+    assert float(program.split()[2]) > 0.4  # on pictures of 36 pixels
+    assert network.split()[0] == "network"
+    assert float(disc.split()[2]) < 0.2
+
+
 def test_the_command_line_takes_presets_and_flags(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

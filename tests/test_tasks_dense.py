@@ -33,7 +33,7 @@ from avssl.tasks import (
     by_masks,
     by_motion,
 )
-from avssl.training import Train, fit
+from avssl.training import Train, fit, task_state
 from avssl.training.optimisers import Optimisers
 from avssl.transforms import Holes
 
@@ -315,6 +315,10 @@ def test_resuming_equals_never_stopping(method: str, tmp_path: Path, monkeypatch
     resumed = fit(begin(tmp_path / "cut", checkpoint_every=1, resume=True), make(), clips)
     assert losses(resumed.folder) == losses(whole.folder)
     assert same(weights(resumed), weights(whole))
+    part = {"holes": "adversary.judge.", "colours": "measure."}[method]
+    kept, wanted = task_state(resumed.folder, part), task_state(whole.folder, part)
+    assert kept
+    assert same(kept, wanted)
 
 
 # --- motion ---

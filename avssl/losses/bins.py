@@ -26,9 +26,10 @@ def bins_in_gamut(spacing: float = 10.0) -> Tensor:
         raise ValueError(f"spacing {spacing}: must be > 0")
     levels = torch.linspace(0, 1, 86)  # every third of 256: all 8-bit colours fall into the same bins of 10
     cube = torch.stack(torch.meshgrid(levels, levels, levels, indexing="ij")).flatten(2)
-    nearest = torch.round(rgb_to_lab(cube)[1:].flatten(1).T / spacing)
-    bins: Tensor = torch.unique(nearest, dim=0)
-    return bins * spacing
+    a, b = torch.round(rgb_to_lab(cube)[1:].flatten(1) / spacing).long()
+    # of pairs as single numbers, as the unique rows of a matrix would take long
+    pairs: Tensor = torch.unique(a * 4096 + b + 2048)
+    return torch.stack((pairs.div(4096, rounding_mode="floor"), pairs.remainder(4096) - 2048), dim=1) * spacing
 
 
 def spread_over_bins(ab: Tensor, bins: Tensor, *, nearest: int = 5, sigma: float = 5.0) -> Tensor:
