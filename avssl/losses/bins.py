@@ -37,10 +37,10 @@ def spread_over_bins(ab: Tensor, bins: Tensor, *, nearest: int = 5, sigma: float
 
     Zhang et al., ECCV 2016, arXiv:1603.08511, section 2.2: 5 bins, σ = 5.
     """
-    places = ab.float().movedim(-3, -1)
+    a, b = ab.float()[..., None].unbind(dim=-4)
     bins = bins.to(ab.device)
     # not cdist, whose products of matrices autocast would round
-    squares = (places[..., None, :] - bins).square().sum(dim=-1)
+    squares = (a - bins[:, 0]).square() + (b - bins[:, 1]).square()
     far, which = squares.topk(min(nearest, len(bins)), dim=-1, largest=False)
     shares = torch.softmax(-far / (2 * sigma**2), dim=-1)
     return torch.zeros_like(squares).scatter_(-1, which, shares).movedim(-1, -3)
