@@ -58,6 +58,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "tracking_by_colorization": {"dense": FEW},
     "deepcluster": {"clusters": KMeans(clusters=4)},
     "xdc": {"frames": 4, "sound": 0.5, "clusters": KMeans(clusters=4)},
+    "flow_prediction": {"frames": 4},
 }
 
 
@@ -179,6 +180,28 @@ PAPERS: dict[str, tuple[Numbers, Numbers]] = {
         },
         {"optimizer": "sgd", "nesterov": False, "epochs": 90},
     ),
+    "colorization": (  # image.md 3.10
+        {"frames": 1, "spacing": 10.0, "uniform": 0.5},
+        {
+            "optimizer": "adam",
+            "betas": (0.9, 0.99),
+            "lr": 3e-5,
+            "weight_decay": 1e-3,
+            "schedule": "steps",
+        },
+    ),
+    "context_encoder": (  # image.md 3.8; the features of its table come of squared error alone
+        {"frames": 1, "place": "blocks", "adversary": 0.0, "encoder": VideoNet.alexnet_pool5},
+        {"optimizer": "adam", "betas": (0.5, 0.999), "lr": 2e-3, "weight_decay": 0.0},
+    ),
+    "flow_prediction": (  # video_audio.md 2.12: 40 motions
+        {"frames": 1, "directions": 13, "speeds": (0.01, 0.03, 0.08)},
+        {"optimizer": "sgd", "nesterov": False},
+    ),
+    "moving_objects": (  # video_audio.md 2.14
+        {"frames": 1, "size": 227, "shrink": 4, "reach": 3, "encoder": VideoNet.alexnet_pool5},
+        {"optimizer": "sgd", "nesterov": False},
+    ),
     "rotnet": (  # image.md 3.14
         {"frames": 1, "size": 224, "encoder": VideoNet.alexnet_rotnet, "hidden": None},
         {
@@ -293,6 +316,10 @@ PAPERS |= {
 
 # The second paper of a recipe, whose flags its docstring gives.
 SECOND_PAPERS: dict[str, tuple[Numbers, Numbers]] = {
+    "context_encoder": (  # its pictures, image.md 3.8
+        {"size": 128, "place": "centre", "adversary": 1e-3, "overlap": 4},
+        {"optimizer": "adam", "betas": (0.5, 0.999), "lr": 2e-3},
+    ),
     "rotnet": (  # 3D-RotNet, video_audio.md 2.8
         {"frames": 16, "step": 2, "size": 112, "encoder": VideoNet.r3d_18, "hidden": 64},
         {"optimizer": "sgd", "nesterov": False, "lr": 0.1, "weight_decay": 1e-3, "batch_size": 32},
@@ -412,6 +439,22 @@ def test_embeddings_of_avts_are_as_wide_as_in_the_paper(preset: str, wide: int, 
     assert isinstance(task, Contrast)
     heads = [m for m in task.online.modules() if isinstance(m, Projector)]
     assert [list(h.parameters())[-1].shape[0] for h in heads] == [wide, wide]  # video_audio.md 3.4
+
+
+def test_masks_are_measured_against_what_was_drawn(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AVSSL_CACHE", str(cache))
+    recipe = load(next(p for p in RECIPES if p.stem == "moving_objects"))
+    monkeypatch.setattr(recipe, "transfer", lambda run, *_: run)
+    config = small(recipe, "moving_objects", tmp_path / "run")
+    run: Run = recipe.main(replace(config, train=replace(config.train, epochs=1)))
+    tool = load(RECIPES[0].parent.parent / "tools" / "measure_masks.py")
+    tool.main(tool.Choice(data=config.data, size=36, run=run.folder))
+    program, network, disc = capsys.readouterr().out.splitlines()[-3:]
+    assert float(program.split()[2]) > 0.4  # on pictures of 36 pixels
+    assert network.split()[0] == "network"
+    assert float(disc.split()[2]) < 0.2
 
 
 def test_the_command_line_takes_presets_and_flags(

@@ -39,6 +39,22 @@ from avssl.tasks import (
     WalkThereAndBack,
     among_all,
     blocks,
+from avssl.encoders import Judge, Projector, UpDecoder, tiny_resnet
+from avssl.losses import Margin
+from avssl.tasks import (
+    Adversary,
+    Colouring,
+    Contrast,
+    Inpainting,
+    Momentum,
+    Puzzle,
+    Queue,
+    Rebalanced,
+    Records,
+    Restore,
+    Task,
+    by_inpainting,
+    by_motion,
 )
 from avssl.training import fit
 
@@ -62,6 +78,23 @@ def foreseeing(name: str) -> Foresee:
 
 def question_named(name: str) -> Question | None:
     return {"crw": WalkThereAndBack(dropout=0), "colours": CopyColours(clusters=3)}.get(name)
+def by_light(batch: Example) -> Puzzle:
+    """Asks where a picture is light, which the ranks see in unequal parts."""
+    video = batch.clips[0].video
+    assert video is not None
+    return Puzzle(shown=video, target=(video[:, :, 0, ::4, ::4] > 0.7).long())
+
+
+def restore_named(name: str) -> Restore:
+    encoder = tiny_resnet(width=8, norm="group")
+    colours = Colouring(spacing=20)
+    adversary = Adversary(Judge(size=(8, 8), width=8), weight=0.1)
+    answers, size, knobs = {
+        "holes": (3, (8, 8), {"riddle": Inpainting(overlap=1), "measure": by_inpainting, "adversary": adversary}),
+        "colours": (76, (4, 4), {"riddle": colours, "measure": Rebalanced(76)}),
+        "motion": (2, (4, 4), {"riddle": by_light, "measure": by_motion}),
+    }[name]
+    return Restore(encoder, UpDecoder(encoder, answers, shown=(1, 16, 16), size=size, width=16), **knobs)  # type: ignore[arg-type]
 
 
 def task_named(name: str) -> Task:
@@ -94,7 +127,8 @@ def task_named(name: str) -> Task:
 def part(start: int, stop: int, seed: int) -> Example:
     rng = torch.Generator().manual_seed(seed)
     clips = tuple(Clip(video=torch.rand(BATCH, 1, 3, 16, 16, generator=rng)[start:stop]) for _ in range(2))
-    return Example(clips=clips, labels={}, parameters={}, index=torch.arange(start, stop) + BATCH * seed)
+    holes = {"holes.boxes": torch.tensor([0.25, 0.25, 0.5, 0.5]).expand(stop - start, 2, 1, 4)}
+    return Example(clips=clips, labels={}, parameters=holes, index=torch.arange(start, stop) + BATCH * seed)
 
 
 NAMES = ("simclr", "unequal", "margin", "moco", "dpc", "cpc")
@@ -113,6 +147,8 @@ def colours() -> Features:
 
 
 NAMES = ("simclr", "unequal", "margin", "moco", "crw", "colours")
+RESTORE = ("holes", "colours", "motion")
+NAMES = ("simclr", "unequal", "margin", "moco", *RESTORE)
 
 
 def gradients(name: str, start: int, stop: int) -> list[Tensor]:

@@ -6,6 +6,7 @@ from avssl.encoders.clip import c3d, mc3_18, r2plus1d_10, r2plus1d_18, r3d_10, r
 from avssl.encoders.context import Context, ConvGRU, MaskedRows
 from avssl.encoders.decoders import Decoder
 from avssl.encoders.decoders_frames import FramesDecoder
+from avssl.encoders.decoders_maps import ChannelwiseFull, UpDecoder
 from avssl.encoders.decoders_patches import PatchDecoder
 from avssl.encoders.foreign import Foreign, load_foreign, timm_net, torchvision_net
 from avssl.encoders.frame import alexnet, resnet18, resnet50
@@ -14,6 +15,7 @@ from avssl.encoders.recurrent import lstm, tiny_lstm
 from avssl.encoders.shift import tsm_resnet18, tsm_resnet50
 from avssl.encoders.slowfast import SlowFast, slow_r50, slowfast_r50
 from avssl.encoders.sobel import Sobel
+from avssl.encoders.judges import Judge
 from avssl.encoders.sound import LogMel, SoundEncoder, sound_resnet18, sound_vgg, tiny_sound
 from avssl.encoders.tiny import tiny_r2plus1d, tiny_resnet
 from avssl.encoders.vit import (
@@ -41,6 +43,7 @@ from avssl.encoders.weights import (
 )
 
 __all__ = [
+    "ChannelwiseFull",
     "ClipEncoder",
     "ClipViT",
     "ConcatHead",
@@ -54,6 +57,7 @@ __all__ = [
     "FramesDecoder",
     "FusionHead",
     "Head",
+    "Judge",
     "LogMel",
     "MaskedRows",
     "Modality",
@@ -69,6 +73,7 @@ __all__ = [
     "SoundNet",
     "SoundViT",
     "Trunk",
+    "UpDecoder",
     "VideoNet",
     "alexnet",
     "c3d",

@@ -40,6 +40,8 @@ class VideoNet(Enum):
     tsm_resnet18 = member(shift.tsm_resnet18)
     tsm_resnet50 = member(shift.tsm_resnet50)
     alexnet = member(frame.alexnet)
+    # whose map has places, for answers about each of them
+    alexnet_pool5 = member(partial(frame.alexnet, last="pool5"))
     # of Shuffle & Learn
     caffenet = member(partial(frame.alexnet, norm="local and batch", dropout=0.5))
     # of RotNet

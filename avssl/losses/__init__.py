@@ -1,6 +1,7 @@
 """Losses: pure functions, and the choices among them."""
 
 from avssl.losses.agreement import Agreement, negative_cosine, spread, unit_distance
+from avssl.losses.bins import bins_in_gamut, spread_over_bins
 from avssl.losses.contrastive import Criterion, InfoNCE, Margin, info_nce, margin, retrieved
 from avssl.losses.dense import absolute_error, cross_entropy, squared_error, weighted_mean
 from avssl.losses.gather import from_first_rank, gathered, is_first_rank, mean_over_ranks, own_rows
@@ -12,6 +13,7 @@ __all__ = [
     "InfoNCE",
     "Margin",
     "absolute_error",
+    "bins_in_gamut",
     "cross_entropy",
     "from_first_rank",
     "gathered",
@@ -26,6 +28,7 @@ __all__ = [
     "retrieved",
     "rgb_to_lab",
     "spread",
+    "spread_over_bins",
     "squared_error",
     "unit_distance",
     "weighted_mean",

@@ -2,6 +2,7 @@
 
 from avssl.tasks.agree import Agree
 from avssl.tasks.bank import Bank, BankMemory
+from avssl.tasks.adversary import Adversary
 from avssl.tasks.base import Features, Task, encoded, grouped
 from avssl.tasks.classify import Classify
 from avssl.tasks.cluster import Cluster
@@ -11,6 +12,12 @@ from avssl.tasks.contrast import Contrast
 from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
 from avssl.tasks.frames import Continuation, Part
 from avssl.tasks.memory import BatchMemory, Candidates, InBatch, Memory, Negatives, Queue, QueueMemory
+from avssl.tasks.colouring import Colouring, Rebalanced
+from avssl.tasks.contrast import Contrast
+from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
+from avssl.tasks.inpainting import Inpainting, by_inpainting
+from avssl.tasks.memory import InBatch, Memory, Queue
+from avssl.tasks.motion import FlowAhead, Things, by_masks, by_motion
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
 from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
 from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle, by_squared_error
@@ -25,16 +32,21 @@ __all__ = [
     "Candidates",
     "Classify",
     "Cluster",
+    "Adversary",
+    "Classify",
+    "Colouring",
     "Contest",
     "Continuation",
     "Contrast",
     "CopyColours",
     "Features",
+    "FlowAhead",
     "Foresee",
     "Foreseen",
     "Grid",
     "InBatch",
     "KMeans",
+    "Inpainting",
     "Measure",
     "Memory",
     "Momentum",
@@ -51,6 +63,7 @@ __all__ = [
     "Question",
     "Queue",
     "QueueMemory",
+    "Rebalanced",
     "Records",
     "Restore",
     "Riddle",
@@ -61,6 +74,11 @@ __all__ = [
     "WalkThereAndBack",
     "among_all",
     "blocks",
+    "Things",
+    "among_all",
+    "by_inpainting",
+    "by_masks",
+    "by_motion",
     "by_squared_error",
     "cross_modal",
     "encoded",

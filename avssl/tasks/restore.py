@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from avssl.core import Example
 from avssl.encoders.base import Encoder
 from avssl.encoders.decoders import Decoder
 from avssl.losses import squared_error
-from avssl.tasks.base import Task
+from avssl.tasks.adversary import Adversary
+from avssl.tasks.base import Task, grouped
 
 __all__ = ["Measure", "Puzzle", "Restore", "Riddle", "by_squared_error"]
 
@@ -52,7 +54,8 @@ class Restore(Task):
         encoder: of video or of sound.
         decoder: from the encoder's features to the answer.
         riddle: what is shown and what is to be told.
-        measure: the loss.
+        measure: the loss; a module may have a state of its own.
+        adversary: learns to tell the answers, pictures (B, C, T, H, W), from the targets; None: there is none.
     """
 
     def __init__(
@@ -62,12 +65,14 @@ class Restore(Task):
         *,
         riddle: Riddle,
         measure: Measure = by_squared_error,
+        adversary: Adversary | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.riddle = riddle
         self.measure = measure
+        self.adversary: nn.Module | None = adversary
 
     def encoders(self) -> dict[str, Encoder]:
         """The encoder, by its modality."""
@@ -77,4 +82,17 @@ class Restore(Task):
         """Loss and metrics."""
         puzzle = self.riddle(batch)
         answer: Tensor = self.decoder(self.encoder, puzzle.shown, keep=puzzle.keep, hint=puzzle.hint)
-        return self.measure(answer, puzzle)
+        found = self.measure(answer, puzzle)
+        if self.adversary is None:
+            return found
+        target, weight = puzzle.target, puzzle.weight
+        # what is not asked for is true, so that the judge sees one picture
+        made = answer if weight is None else torch.where(weight > 0, answer, target.to(answer.dtype))
+        return {**found, **self.adversary(found["loss"], made, target)}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups of encoder and decoder, and those of the adversary."""
+        if not isinstance(self.adversary, Adversary):
+            return super().parameter_groups()
+        theirs = set(self.adversary.parameters())
+        return grouped(p for p in self.parameters() if p not in theirs) + self.adversary.parameter_groups()

@@ -18,17 +18,23 @@ import torch
 from torch import nn
 from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from avssl.training.optimisers import Optimisers
 from avssl.training.start import Run
 
-__all__ = ["newest", "restore", "save"]
+__all__ = ["newest", "restore", "save", "task_state"]
 
 
 def newest(run: Run) -> Path | None:
     """The newest complete checkpoint of a run."""
-    found = {int(m[1]): p for p in run.checkpoints.glob("step-*") if (m := re.fullmatch(r"step-(\d+)", p.name))}
+    return _newest(run.checkpoints)
+
+
+def _newest(checkpoints: Path) -> Path | None:
+    found = {int(m[1]): p for p in checkpoints.glob("step-*") if (m := re.fullmatch(r"step-(\d+)", p.name))}
     return found[max(found)] if found else None
 
 
@@ -66,6 +72,29 @@ def restore(run: Run, task: nn.Module, optimisers: Optimisers) -> int:
         state_dict_loader.load(state, checkpoint_id=path, no_dist=run.ranks.world == 1)
     set_state_dict(task, optimisers.members, model_state_dict=state["task"], optim_state_dict=state["optimiser"])
     return int(state["step"])
+
+
+def task_state(folder: Path, prefix: str) -> dict[str, torch.Tensor]:
+    """What the newest checkpoint in a run folder has of the task under names with a prefix, by what follows it.
+
+    For what is not kept with the encoders, such as heads and decoders; empty if the task has nothing of that name.
+
+    Raises:
+        FileNotFoundError: the folder has no checkpoint.
+    """
+    path = _newest(folder / "checkpoints")
+    if path is None:
+        raise FileNotFoundError(f"{folder} has no checkpoint: give the folder of a run that was trained")
+    kept = FileSystemReader(path).read_metadata().state_dict_metadata
+    state = {
+        name: torch.empty(about.size, dtype=about.properties.dtype)
+        for name, about in kept.items()
+        if name.startswith(f"task.{prefix}") and isinstance(about, TensorStorageMetadata)
+    }
+    if state:
+        with _quietly():
+            state_dict_loader.load(state, checkpoint_id=path, no_dist=True)
+    return {name.removeprefix(f"task.{prefix}"): value for name, value in state.items()}
 
 
 @contextmanager

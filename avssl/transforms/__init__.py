@@ -2,6 +2,7 @@
 
 from avssl.transforms.base import Chain, Scope, Transform
 from avssl.transforms.colour import Blur, ChannelSplit, ColourJitter, Grey, Solarise
+from avssl.transforms.holes import Holes
 from avssl.transforms.masks import BlockMask, PatchMask, RandomMask, TubeMask
 from avssl.transforms.noise import Noise
 from avssl.transforms.patches import PatchGrid, Twice
@@ -22,6 +23,7 @@ __all__ = [
     "FrequencyMask",
     "Gain",
     "Grey",
+    "Holes",
     "HorizontalFlip",
     "Noise",
     "PatchGrid",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +10,11 @@ from typing import Literal, Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributed.checkpoint.filesystem import FileSystemReader
-from torch.distributed.checkpoint.metadata import TensorStorageMetadata
-from torch.distributed.checkpoint.state_dict_loader import load
 
 from avssl.core import MediaError
 from avssl.encoders import Encoder, FusionHead, Projector, reinitialised
 from avssl.evaluation.features import evaluating
+from avssl.training import task_state
 
 __all__ = ["Fusion", "Matching", "Pair", "load_fusion", "load_pair"]
 
@@ -125,7 +122,7 @@ def load_pair(encoders: Mapping[Stream, Encoder], run: Path) -> Pair:
         MediaError: the run has no checkpoint, or its task has no such projectors.
     """
     _require_both(encoders, run)
-    state = _kept(run, "task.online.projectors.")
+    state = _kept(run, "online.projectors.")
     if not state:
         raise MediaError(run, "its task has no embeddings that video and sound share", REMEDY)
     projectors: dict[Stream, Projector] = {}
@@ -143,7 +140,7 @@ def load_fusion(encoders: Mapping[Stream, Encoder], run: Path) -> Fusion:
         MediaError: the run has no checkpoint, or its task has no such head.
     """
     _require_both(encoders, run)
-    state = _kept(run, "task.head.")
+    state = _kept(run, "head.")
     if not {"video.1.weight", "sound.1.weight"} <= set(state):
         remedy = "give the folder of a run of recipes/multisensory.py"
         raise MediaError(run, "its task has no head that compares video and sound over time", remedy)
@@ -158,21 +155,11 @@ def _require_both(encoders: Mapping[Stream, Encoder], run: Path) -> None:
 
 
 def _kept(run: Path, prefix: str) -> dict[str, Tensor]:
-    """The tensors of the newest checkpoint of a run whose names begin with a prefix, by what follows it."""
-    found = sorted((run / "checkpoints").glob("step-*"))
-    if not found:
-        raise MediaError(run, "it has no checkpoint", REMEDY)
-    kept = FileSystemReader(found[-1]).read_metadata().state_dict_metadata
-    state = {
-        name: torch.empty(about.size, dtype=about.properties.dtype)
-        for name, about in kept.items()
-        if name.startswith(prefix) and isinstance(about, TensorStorageMetadata)
-    }
-    if state:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # a single process reads
-            load(state, checkpoint_id=found[-1], no_dist=True)
-    return {name.removeprefix(prefix): value for name, value in state.items()}
+    """The task's tensors whose names begin with a prefix, by what follows it."""
+    try:
+        return task_state(run, prefix)
+    except FileNotFoundError as error:
+        raise MediaError(run, "it has no checkpoint", REMEDY) from error
 
 
 def _fusion_head(state: Mapping[str, Tensor]) -> FusionHead:
