@@ -34,6 +34,19 @@ from avssl.tasks import (
     WalkThereAndBack,
     among_all,
     blocks,
+from avssl.encoders import PatchDecoder, Projector, tiny_resnet, tiny_vit
+from avssl.losses import Margin
+from avssl.tasks import (
+    Contrast,
+    Foresee,
+    HiddenFeatures,
+    HiddenPatches,
+    Momentum,
+    Queue,
+    Records,
+    Restore,
+    Task,
+    by_absolute_error,
 )
 
 BATCH = 8
@@ -56,6 +69,13 @@ def foreseeing(name: str) -> Foresee:
 
 def question_named(name: str) -> Question | None:
     return {"crw": WalkThereAndBack(dropout=0), "colours": CopyColours(clusters=3)}.get(name)
+def masked_task(name: str) -> Task:
+    """A task over the patches of the first clip, of which each example hides others."""
+    encoder = tiny_vit(width=24, depth=1, heads=2, tubelet=1)
+    if name == "mae":
+        return Restore(encoder, PatchDecoder(encoder, width=16, depth=1, heads=2), riddle=HiddenPatches(encoder))
+    predictor = HiddenFeatures(encoder, width=16, depth=1, heads=2)
+    return Foresee(encoder, predictor, contest=by_absolute_error, target=Momentum(0.5))
 
 
 def task_named(name: str) -> Task:
@@ -65,6 +85,8 @@ def task_named(name: str) -> Task:
     question = question_named(name)
     if question is not None:
         return Track(tiny_resnet(width=8, norm="group"), PlaceNodes(64, 8), question=question)
+    if name in {"mae", "vjepa"}:
+        return masked_task(name)
     knobs: dict[str, Any] = {
         "simclr": {},
         "unequal": {"policy": unequal},
@@ -97,6 +119,14 @@ def colours() -> Features:
 
 
 NAMES = ("simclr", "unequal", "margin", "moco", "crw", "colours")
+def masked_part(start: int, stop: int, seed: int) -> Example:
+    whole = part(start, stop, seed)
+    order = torch.stack([torch.randperm(4, generator=torch.Generator().manual_seed(int(i))) for i in whole.index])
+    parameters = {"mask.keep": order[:, None, :2], "mask.hide": order[:, None, 2:]}
+    return replace(whole, clips=whole.clips[:1], parameters=parameters)
+
+
+NAMES = ("simclr", "unequal", "margin", "moco", "mae", "vjepa")
 
 
 def gradients(name: str, start: int, stop: int) -> list[Tensor]:
@@ -109,6 +139,8 @@ def gradients(name: str, start: int, stop: int) -> list[Tensor]:
         model.zero_grad()
         batch = part(start, stop, seed)
         model(in_one_clip(batch) if isinstance(task, Track) else batch)["loss"].backward()
+        batch = (masked_part if name in {"mae", "vjepa"} else part)(start, stop, seed)
+        model(batch)["loss"].backward()
         task.after_step(0.0)
     found = [p.grad for p in task.parameters() if p.grad is not None]
     return [*found, *(b for n, b in task.named_buffers() if n.endswith("centres"))]

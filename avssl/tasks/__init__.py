@@ -6,6 +6,8 @@ from avssl.tasks.colours import CopyColours
 from avssl.tasks.contrast import Contrast
 from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
 from avssl.tasks.frames import Continuation, Part
+from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, by_absolute_error
+from avssl.tasks.masked import HiddenFeatures, HiddenPatches
 from avssl.tasks.memory import InBatch, Memory, Queue
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
 from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
@@ -23,6 +25,8 @@ __all__ = [
     "Foresee",
     "Foreseen",
     "Grid",
+    "HiddenFeatures",
+    "HiddenPatches",
     "InBatch",
     "Measure",
     "Memory",
@@ -48,6 +52,7 @@ __all__ = [
     "WalkThereAndBack",
     "among_all",
     "blocks",
+    "by_absolute_error",
     "by_squared_error",
     "cross_modal",
     "encoded",
