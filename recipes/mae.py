@@ -29,8 +29,7 @@ class Config(EitherView):
     sound_encoder: SoundNet = SoundNet.tiny_sound_vit
     ratio: float = 0.75
     """Share of the patches that is hidden; of clips the same places in all frames."""
-    smallest: float = 0.5
-    """Smallest share of the frame that a crop may have."""
+    smallest: float = 0.5  # share of the frame that a crop may have
     decoder: tuple[int, int, int] = (64, 2, 4)
     """Width, depth and heads of the decoder."""
 
@@ -51,7 +50,8 @@ def main(c: Config) -> Run:
     mask = c.pick(TubeMask, RandomMask)(grid=encoder.grid(c.shape), ratio=c.ratio)
     transform = RandomResizedCrop(c.size, scale=(c.smallest, 1.0)) | HorizontalFlip() | mask
     decoder = PatchDecoder(encoder, width=c.decoder[0], depth=c.decoder[1], heads=c.decoder[2])
-    task = Restore(encoder, decoder, riddle=HiddenPatches(encoder), settings={"betas": (0.9, 0.95)})
+    riddle = HiddenPatches(encoder, by_channel=c.frames > 1)
+    task = Restore(encoder, decoder, riddle=riddle, settings={"betas": (0.9, 0.95)})
     fit(run, task, c.data.clips(c.cut(RandomClips()), transform), probes=probes(c.data, c))
     return transfer(run, task.encoders(), c.data, c)
 

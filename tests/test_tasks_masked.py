@@ -125,6 +125,11 @@ def test_the_loss_of_a_masked_autoencoder_is_its_formula() -> None:
             patch = (patch - patch.mean()) / np.sqrt(patch.var() + 1e-6)
             errors.append(((answer[b, number].numpy() - patch) ** 2).mean())
     assert told(task, batch)["loss"] == pytest.approx(np.mean(errors), rel=1e-4)
+    # each colour by itself: what is told is the same for a clip of another tint
+    coloured, riddle = batch_of(tinted(2, 5), TUBES), HiddenPatches(net, by_channel=True)
+    grey = replace(coloured, clips=(Clip(video=0.8 * blobs(2, 5)),))
+    torch.testing.assert_close(riddle(coloured).target, riddle(grey).target, rtol=1e-2, atol=1e-2)
+    assert (HiddenPatches(net)(coloured).target - HiddenPatches(net)(grey).target).abs().max() > 0.5
     raw = Restore(net, task.decoder, riddle=HiddenPatches(net, normalised=False))
     assert raw.riddle(batch).target.sum() == pytest.approx(video.sum(), rel=1e-4)
 
@@ -175,6 +180,8 @@ def test_the_loss_of_hidden_features_is_its_formula_and_what_is_copied_is_near()
     net = task.encoder
     assert isinstance(net, ClipViT)
     assert x is not None
+    nn.init.uniform_(net.net.get_parameter("norm.weight"), 0.5, 3.0)  # which makes them other than normalised
+    task.before_training()
     with torch.no_grad():
         foreseen = task.predictor(net, net, batch)
         features = net.encode(x)

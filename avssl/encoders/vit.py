@@ -69,7 +69,7 @@ class Patches(nn.Module):
 
     def __init__(self, channels: int, patch: Sequence[int], dim: int) -> None:
         super().__init__()
-        self.patch = tuple(patch)
+        self.channels, self.patch = channels, tuple(patch)
         self.embed = nn.Linear(channels * math.prod(patch), dim)
         # as the other linear maps of MAE (He et al., CVPR 2022, arXiv:2111.06377, appendix A.1)
         nn.init.xavier_uniform_(self.embed.weight)

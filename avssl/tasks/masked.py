@@ -33,6 +33,9 @@ class HiddenPatches:
     mask: str = "mask"
     """The name of the transform that drew the mask."""
     normalised: bool = True
+    by_channel: bool = False
+    """Whether each colour of a patch is normalised by itself, as VideoMAE does (Tong et al., NeurIPS 2022,
+    arXiv:2203.12602, in its code), so that its tint need not be told; else all its numbers together, as MAE does."""
 
     def __post_init__(self) -> None:
         over_patches(self.encoder)
@@ -43,8 +46,11 @@ class HiddenPatches:
         x = _only_clip(batch, self.encoder)
         target = over_patches(self.encoder).patches(x)
         if self.normalised:
-            variance, mean = torch.var_mean(target, dim=2, keepdim=True, correction=0)
-            target = (target - mean) / (variance + 1e-6).sqrt()
+            parts = torch.unflatten(
+                target, 2, (over_patches(self.encoder).first.channels if self.by_channel else 1, -1)
+            )
+            variance, mean = torch.var_mean(parts, dim=3, keepdim=True, correction=0)
+            target = ((parts - mean) / (variance + 1e-6).sqrt()).flatten(2)
         keep, hide = _drawn(batch, self.mask)
         weight = torch.zeros(*target.shape[:2], 1, device=x.device).scatter_(1, hide[..., None], 1.0)
         return Puzzle(shown=x, target=target, weight=weight, keep=keep)
