@@ -19,6 +19,7 @@ from avssl.cli import cli
 from avssl.data import Data
 from avssl.encoders import Projector, SoundNet, VideoNet
 from avssl.evaluation import few_masks
+from avssl.encoders import Projector, SoundNet, VideoNet, load_encoder
 from avssl.media.toybox import Toybox
 from avssl.tasks import Contrast, KMeans, Task
 from avssl.training import Ranks, Run, Train
@@ -59,6 +60,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "deepcluster": {"clusters": KMeans(clusters=4)},
     "xdc": {"frames": 4, "sound": 0.5, "clusters": KMeans(clusters=4)},
     "flow_prediction": {"frames": 4},
+    "vjepa": {"frames": 8},
 }
 
 
@@ -84,6 +86,17 @@ def test_a_recipe_trains_and_transfers(
     assert (run.folder / "encoder.safetensors").exists()
     carried = {s["encoder"] for s in scores if s["protocol"] == "label propagation"}
     assert carried == ({"pretrained", "random init", "identity"} if "dense" in SMALL.get(path.stem, {}) else set())
+
+
+def test_a_masked_autoencoder_learns_from_sound(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVSSL_CACHE", str(cache))
+    module = load(next(p for p in RECIPES if p.stem == "mae"))
+    monkeypatch.setattr(module, "transfer", lambda run, *_: run)
+    config = small(module, "mae", tmp_path / "run")
+    run: Run = module.main(replace(config, modality="audio", train=replace(config.train, epochs=1)))
+    steps = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert steps[0]["loss"] == pytest.approx(1.0, abs=0.05)  # the mean of every patch is told
+    assert load_encoder(run.folder / "encoder.safetensors").modality == "sound"
 
 
 Numbers = dict[str, Any]
@@ -276,6 +289,36 @@ PAPERS: dict[str, tuple[Numbers, Numbers]] = {
             "epochs": 200,
         },
     ),
+    "mae": (  # image.md 6; the rate is 1.5e-4 for each 256 examples
+        {
+            "frames": 1,
+            "size": 224,
+            "encoder": VideoNet.vit_base_picture,
+            "ratio": 0.75,
+            "smallest": 0.2,
+            "decoder": (512, 8, 16),
+        },
+        {
+            "optimizer": "adamw",
+            "lr": 1.5e-4 * 4096 / 256,
+            "weight_decay": 0.05,
+            "batch_size": 4096,
+            "schedule": "cosine",
+            "warmup": 40,
+            "epochs": 800,
+        },
+    ),
+    "vjepa": (  # video_audio.md 2.18
+        {
+            "frames": 16,
+            "step": 4,
+            "size": 224,
+            "encoder": VideoNet.vit_base,
+            "momentum": 0.998,
+            "predictor": (384, 12, 12),
+        },
+        {"optimizer": "adamw", "lr": 6.25e-4, "batch_size": 3072, "schedule": "cosine"},
+    ),
 }
 
 PAPERS |= {
@@ -315,6 +358,7 @@ PAPERS |= {
 }
 
 # The second paper of a recipe, whose flags its docstring gives.
+# The second paper of a recipe, whose flags its docstring gives; a further one is numbered.
 SECOND_PAPERS: dict[str, tuple[Numbers, Numbers]] = {
     "context_encoder": (  # its pictures, image.md 3.8
         {"size": 128, "place": "centre", "adversary": 1e-3, "overlap": 4},
@@ -343,6 +387,28 @@ SECOND_PAPERS: dict[str, tuple[Numbers, Numbers]] = {
             "schedule": "cosine",
             "warmup": 5,
             "epochs": 200,
+        },
+    ),
+    "mae": (  # VideoMAE, video_audio.md 2.18; the rate is 1.5e-4 for each 256 examples
+        {
+            "frames": 16,
+            "step": 4,
+            "size": 224,
+            "encoder": VideoNet.vit_base,
+            "ratio": 0.9,
+            "decoder": (384, 4, 6),
+        },
+        {"optimizer": "adamw", "lr": 1.5e-4 * 1024 / 256, "weight_decay": 0.05, "batch_size": 1024, "warmup": 40},
+    ),
+    "mae 2": (  # AudioMAE, video_audio.md 4; the rate is 2e-4 for each 256 examples
+        {"modality": "audio", "sound": 10.24, "sound_encoder": SoundNet.sound_vit_base, "ratio": 0.8},
+        {
+            "optimizer": "adamw",
+            "lr": 2e-4 * 512 / 256,
+            "weight_decay": 1e-4,
+            "batch_size": 512,
+            "warmup": 3,
+            "epochs": 33,
         },
     ),
 }
@@ -384,8 +450,9 @@ def test_the_paper_preset_has_the_papers_numbers(path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("name", SECOND_PAPERS)
 def test_the_flags_of_a_second_paper_have_its_numbers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = load(next(p for p in RECIPES if p.stem == name))
-    (flags,) = re.findall(r"`(--preset paper [^`]+)`", str(module.__doc__))
+    stem, _, number = name.partition(" ")
+    module = load(next(p for p in RECIPES if p.stem == stem))
+    flags = re.findall(r"`(--preset paper [^`]+)`", str(module.__doc__))[int(number or 1) - 1]
     have(chosen(module, monkeypatch, *flags.split()), SECOND_PAPERS[name])
 
 

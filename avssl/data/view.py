@@ -87,6 +87,12 @@ class EitherView(View):
             return super().cut(sampler)
         return View(frames=0, sound=self.sound or 1.0, sample_rate=self.sample_rate, size=self.size).cut(sampler)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what an encoder is given of a clip: (T, C, H, W) of frames, (A, N) of sound."""
+        samples = round((self.sound or 1.0) * self.sample_rate)
+        return self.pick((self.frames, 3, self.size, self.size), (1, samples))
+
     def pick(self, video: A, audio: B) -> A | B:
         """What goes with the modality."""
         return video if self.modality == "video" else audio

@@ -29,7 +29,8 @@ class LogMel(nn.Module):
         from torchaudio.transforms import MelSpectrogram  # slow to import, and only sound needs it
 
         frame = round(window * sample_rate)
-        self.n_fft = max(2 ** (frame - 1).bit_length(), 512)
+        # long enough for the narrowest of many bands to hold a frequency
+        self.n_fft = max(2 ** (max(frame, 8 * n_mels) - 1).bit_length(), 512)
         self.mel = MelSpectrogram(
             sample_rate=sample_rate,
             n_fft=self.n_fft,

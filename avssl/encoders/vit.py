@@ -69,7 +69,7 @@ class Patches(nn.Module):
 
     def __init__(self, channels: int, patch: Sequence[int], dim: int) -> None:
         super().__init__()
-        self.patch = tuple(patch)
+        self.channels, self.patch = channels, tuple(patch)
         self.embed = nn.Linear(channels * math.prod(patch), dim)
         # as the other linear maps of MAE (He et al., CVPR 2022, arXiv:2111.06377, appendix A.1)
         nn.init.xavier_uniform_(self.embed.weight)
@@ -208,7 +208,7 @@ def _trunk(channels: int, patch: Sequence[int], *, dim: int, depth: int, heads: 
     return Trunk(net=net, stages=stages, dim=dim)
 
 
-def tiny_vit(*, width: int = 96, depth: int = 4, heads: int = 4, patch: int = 8, tubelet: int = 2) -> ClipViT:
+def tiny_vit(*, width: int = 96, depth: int = 4, heads: int = 4, patch: int = 8, tubelet: int = 4) -> ClipViT:
     """A small ViT, D = `width`, for clips and pictures of about 48 pixels; 0.5 M parameters."""
     arguments: dict[str, Json] = {"width": width, "depth": depth, "heads": heads, "patch": patch, "tubelet": tubelet}
     trunk = _trunk(3, (tubelet, patch, patch), dim=width, depth=depth, heads=heads)

@@ -16,6 +16,8 @@ from avssl.tasks.colouring import Colouring, Rebalanced
 from avssl.tasks.contrast import Contrast
 from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
 from avssl.tasks.inpainting import Inpainting, by_inpainting
+from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, by_absolute_error
+from avssl.tasks.masked import HiddenFeatures, HiddenPatches
 from avssl.tasks.memory import InBatch, Memory, Queue
 from avssl.tasks.motion import FlowAhead, Things, by_masks, by_motion
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
@@ -44,6 +46,8 @@ __all__ = [
     "Foresee",
     "Foreseen",
     "Grid",
+    "HiddenFeatures",
+    "HiddenPatches",
     "InBatch",
     "KMeans",
     "Inpainting",
@@ -79,6 +83,7 @@ __all__ = [
     "by_inpainting",
     "by_masks",
     "by_motion",
+    "by_absolute_error",
     "by_squared_error",
     "cross_modal",
     "encoded",

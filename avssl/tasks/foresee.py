@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from avssl.core import Example
 from avssl.encoders.base import Encoder
-from avssl.losses import gathered, own_rows
+from avssl.losses import absolute_error, gathered, own_rows
 from avssl.tasks.base import Task
 from avssl.tasks.target import Momentum, SlowCopy
 
-__all__ = ["Contest", "Foresee", "Foreseen", "Predictor", "among_all"]
+__all__ = ["Contest", "Foresee", "Foreseen", "Predictor", "among_all", "by_absolute_error"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +71,15 @@ def among_all(foreseen: Foreseen) -> dict[str, Tensor]:
             distance.scatter_(1, (first + foreseen.seen).view(-1, 1), torch.inf)
         metrics["copied"] = (distance.argmin(dim=1) == right).float().mean()
     return {"loss": F.cross_entropy(scores, right), **metrics}
+
+
+def by_absolute_error(foreseen: Foreseen) -> dict[str, Tensor]:
+    """The mean of |guess − truth|; beside it `copy_error`, the same of who copies what was seen."""
+    truth = foreseen.truth if foreseen.place is None else foreseen.truth[:, foreseen.place]
+    found = {"loss": absolute_error(foreseen.guess, truth)}
+    if foreseen.copied is not None:
+        found["copy_error"] = absolute_error(foreseen.copied, truth).detach()
+    return found
 
 
 class Foresee(Task):
