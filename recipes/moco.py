@@ -1,12 +1,13 @@
 """MoCo v2: find the other view among the keys of a queue.  Chen et al., 2020, arXiv:2003.04297.
 
 python recipes/moco.py --data.root ~/pictures --train.epochs 200
+python recipes/moco.py --data.root ~/sounds --modality audio
 """
 
 from dataclasses import dataclass, field
 
 from avssl.cli import cli
-from avssl.data import Data, View
+from avssl.data import Data, EitherView
 from avssl.encoders import Projector, SoundNet, VideoNet
 from avssl.evaluation import probes, transfer
 from avssl.losses import InfoNCE
@@ -17,12 +18,13 @@ from avssl.transforms import contrastive_views
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(View):
+class Config(EitherView):
     frames: int = 1
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=lambda: Train(epochs=30))
-    encoder: VideoNet | SoundNet = VideoNet.tiny_r2plus1d_gn
+    encoder: VideoNet = VideoNet.tiny_r2plus1d_gn
     """Of group normalisation: a batch's statistics would tell positives from the queue, whose keys have others."""
+    sound_encoder: SoundNet = SoundNet.tiny_sound_gn
     temperature: float = 0.1
     queue: int = 1024
     """Keys that the queue holds."""
@@ -45,13 +47,12 @@ PAPER = Config(
 
 def main(c: Config) -> Run:
     run = start(c)
-    sampler = c.cut(RandomClips(n=2))
     transform = contrastive_views(c.size, strength=0.5, blur=c.blur)
-    encoder = c.encoder.build(sample_rate=c.sample_rate)
+    encoder = c.pick(c.encoder, c.sound_encoder).build(sample_rate=c.sample_rate)
     projector, negatives = Projector(encoder.dim, 128, norm="none"), Queue(c.queue)
     criterion, target = InfoNCE(c.temperature), Momentum(c.momentum)
     task = Contrast(encoder, projector, criterion=criterion, negatives=negatives, target=target)
-    fit(run, task, c.data.clips(sampler, transform), probes=probes(c.data, c))
+    fit(run, task, c.data.clips(c.cut(RandomClips(n=2)), transform), probes=probes(c.data, c))
     return transfer(run, task.encoders(), c.data, c)
 
 

@@ -39,6 +39,7 @@ PAPER = Config(
     encoder=VideoNet.r2plus1d_18,
     sound_encoder=SoundNet.sound_resnet18,
     clusters=KMeans(clusters=64),
+    every=1,
     train=Train(optimizer="sgd", lr=1e-2, weight_decay=1e-4, batch_size=256, epochs=100, warmup=5),
 )
 

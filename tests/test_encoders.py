@@ -23,6 +23,8 @@ FRAME: dict[str, tuple[Callable[[], Encoder], int]] = {
     "alexnet local and batch": (lambda: zoo.alexnet(last="pool5", norm="local and batch"), 256),
     "tiny_resnet": (zoo.tiny_resnet, 128),
     "tiny_resnet fine": (lambda: zoo.tiny_resnet(width=8, stride=2, padding="reflect", colour=False), 64),
+    "tiny_resnet sobel": (lambda: zoo.tiny_resnet(width=8, sobel=True), 64),
+    "alexnet sobel": (lambda: zoo.alexnet(last="pool5", sobel=True, width=0.25), 64),
 }
 CLIP: dict[str, tuple[Callable[[], Encoder], int]] = {
     "r3d_18": (zoo.r3d_18, 512),
@@ -183,6 +185,19 @@ MEMBERS: dict[zoo.VideoNet | zoo.SoundNet, tuple[str, dict[str, object]]] = {
     ),
     zoo.SoundNet.sound_vgg_64: ("sound_vgg", {"width": 64}),  # video_audio.md 3.4: 512 features
     zoo.VideoNet.tiny_r2plus1d_gn: ("tiny_r2plus1d", {"norm": "group"}),
+    # image.md 3.18: no colours, batch normalisation, dropout after the full layers
+    zoo.VideoNet.alexnet_sobel: (
+        "alexnet",
+        {
+            "norm": "batch",
+            "last": "fc7",
+            "groups": 1,
+            "channels": [96, 256, 384, 384, 256],
+            "dropout": 0.5,
+            "sobel": True,
+        },
+    ),
+    zoo.VideoNet.tiny_resnet_sobel: ("tiny_resnet", {"sobel": True}),
     zoo.VideoNet.tiny_resnet_gn: ("tiny_resnet", {"norm": "group"}),
     zoo.VideoNet.tiny_resnet_fc: ("tiny_resnet", {"last": "fc"}),
     zoo.VideoNet.tiny_resnet_fine: ("tiny_resnet", {"padding": "reflect", "stride": 4, "colour": True}),
@@ -218,6 +233,23 @@ def test_alexnets_of_the_papers_see_their_pictures_whole() -> None:
             maps = encoder.features(torch.rand(1, 1, 3, side, side), encoder.taps)
         assert [m.shape[1] for m in maps.values()] == widths
         assert [m.shape[-1] for m in maps.values()] == [55, 27, 13, 13, 13, 6, 1, 1]
+
+
+def test_sobel_sees_slopes_and_no_colours() -> None:
+    sobel = zoo.Sobel()
+    ramp = torch.arange(6.0).expand(1, 3, 6, 6)
+    across, down = sobel(ramp)[0]
+    assert across[:, 1:-1].eq(8).all()  # kernel weights 1, 2, 1 over a distance of 2
+    assert down.eq(0).all()
+    assert torch.equal(sobel(ramp.mT)[0, 1], across.T)
+    assert sobel(torch.full((1, 3, 5, 5), 0.7)).abs().max() < 1e-6  # at the borders, too
+    encoder = zoo.tiny_resnet(width=8, sobel=True).eval()
+    first = torch.rand(1, 1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    turned = first[:, :, [1, 2, 0]]
+    # the same brightness once colours are normalised, as `prepare` does
+    mean, std = encoder.mean, encoder.std
+    other = ((turned - mean[[1, 2, 0]]) / std[[1, 2, 0]]) * std + mean
+    torch.testing.assert_close(encoder(first), encoder(other), rtol=1e-3, atol=1e-4)
 
 
 def test_the_clip_network_of_cvrl_sees_time_where_it_says() -> None:

@@ -267,6 +267,82 @@ PAPERS: dict[str, tuple[Numbers, Numbers]] = {
             "epochs": 100,
         },
     ),
+    "simsiam": (  # image.md 3.22; the rate is 0.05 for each 256 examples
+        {
+            "frames": 1,
+            "size": 224,
+            "encoder": VideoNet.resnet50,
+            "embedding": 2048,
+            "layers": 3,
+            "bottleneck": 512,
+            "blur": 0.5,
+            "stop_gradient": True,
+        },
+        {
+            "optimizer": "sgd",
+            "nesterov": False,
+            "lr": 0.05 * 512 / 256,
+            "weight_decay": 1e-4,
+            "batch_size": 512,
+            "schedule": "cosine",
+            "warmup": 0,
+            "epochs": 100,
+        },
+    ),
+    "byol": (  # image.md 6; the paper's section 3.3, its rate 0.2 for each 256 examples
+        {
+            "frames": 1,
+            "size": 224,
+            "encoder": VideoNet.resnet50,
+            "views": 2,
+            "widths": (4096, 256),
+            "momentum": 0.996,
+            "smallest": 0.08,
+            "blur": 0.5,
+        },
+        {
+            "optimizer": "lars",
+            "lr": 0.2 * 4096 / 256,
+            "weight_decay": 1.5e-6,
+            "batch_size": 4096,
+            "schedule": "cosine",
+            "warmup": 10,
+            "epochs": 1000,
+        },
+    ),
+    "deepcluster": (  # image.md 3.18
+        {
+            "frames": 1,
+            "size": 224,
+            "encoder": VideoNet.alexnet_sobel,
+            "clusters": KMeans(clusters=10000, components=256, iterations=20),
+            "every": 1,
+        },
+        {
+            "optimizer": "sgd",
+            "nesterov": False,
+            "lr": 0.05,
+            "weight_decay": 1e-5,
+            "batch_size": 256,
+            "schedule": "constant",
+            "epochs": 500,
+        },
+    ),
+    "xdc": (  # video_audio.md 3.8
+        {
+            "frames": 32,
+            "step": 1,
+            "rate": 30.0,
+            "size": 112,
+            "sound": 2.0,
+            "encoder": VideoNet.r2plus1d_18,
+            "sound_encoder": SoundNet.sound_resnet18,
+            "clusters": KMeans(clusters=64),
+            "every": 1,
+            "own": False,
+        },
+        {"optimizer": "sgd"},
+    ),
     "moco": (  # image.md 3.21; group normalisation for the shuffled one: 8.9
         {
             "frames": 1,
@@ -366,6 +442,28 @@ SECOND_PAPERS: dict[str, tuple[Numbers, Numbers]] = {
     "rotnet": (  # 3D-RotNet, video_audio.md 2.8
         {"frames": 16, "step": 2, "size": 112, "encoder": VideoNet.r3d_18, "hidden": 64},
         {"optimizer": "sgd", "nesterov": False, "lr": 0.1, "weight_decay": 1e-3, "batch_size": 32},
+    ),
+    "byol": (  # ρ-BYOL, video_audio.md 2.17
+        {
+            "frames": 8,
+            "step": 8,
+            "size": 224,
+            "encoder": VideoNet.r3d_50,
+            "views": 4,
+            "widths": (4096, 256),
+            "momentum": 0.996,
+            "smallest": 0.2,
+            "blur": 0.0,
+        },
+        {
+            "optimizer": "lars",
+            "lr": 1.2,
+            "weight_decay": 1e-6,
+            "batch_size": 512,
+            "schedule": "cosine",
+            "warmup": 35,
+            "epochs": 200,
+        },
     ),
     "simclr": (  # CVRL, video_audio.md 2.17
         {
@@ -481,7 +579,7 @@ def task_of(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tas
     def build(module: ModuleType, config: Any) -> Task:
         seen: list[Task] = []
         monkeypatch.setenv("AVSSL_CACHE", str(cache))
-        monkeypatch.setattr(module, "fit", lambda run, task, clips, probes: seen.append(task))
+        monkeypatch.setattr(module, "fit", lambda run, task, clips, **_: seen.append(task))
         monkeypatch.setattr(module, "transfer", lambda *_: None)
         encoders = {n: getattr(config, n) for n in ("encoder", "sound_encoder") if hasattr(config, n)}
         name = module.__name__.removeprefix("recipe_")
