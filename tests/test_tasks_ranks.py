@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from dense_tasks import DENSE, dense_task, holes
 from test_training_hooks import begin, clips_of, clusters, make_pictures, steps, whole
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -39,22 +40,6 @@ from avssl.tasks import (
     WalkThereAndBack,
     among_all,
     blocks,
-from avssl.encoders import Judge, Projector, UpDecoder, tiny_resnet
-from avssl.losses import Margin
-from avssl.tasks import (
-    Adversary,
-    Colouring,
-    Contrast,
-    Inpainting,
-    Momentum,
-    Puzzle,
-    Queue,
-    Rebalanced,
-    Records,
-    Restore,
-    Task,
-    by_inpainting,
-    by_motion,
 )
 from avssl.training import fit
 
@@ -78,36 +63,17 @@ def foreseeing(name: str) -> Foresee:
 
 def question_named(name: str) -> Question | None:
     return {"crw": WalkThereAndBack(dropout=0), "colours": CopyColours(clusters=3)}.get(name)
-def by_light(batch: Example) -> Puzzle:
-    """Asks where a picture is light, which the ranks see in unequal parts."""
-    video = batch.clips[0].video
-    assert video is not None
-    return Puzzle(shown=video, target=(video[:, :, 0, ::4, ::4] > 0.7).long())
-
-
-def restore_named(name: str) -> Restore:
-    encoder = tiny_resnet(width=8, norm="group")
-    colours = Colouring(spacing=20)
-    adversary = Adversary(Judge(size=(8, 8), width=8), weight=0.1)
-    answers, size, knobs = {
-        "holes": (3, (8, 8), {"riddle": Inpainting(overlap=1), "measure": by_inpainting, "adversary": adversary}),
-        "colours": (76, (4, 4), {"riddle": colours, "measure": Rebalanced(76)}),
-        "motion": (2, (4, 4), {"riddle": by_light, "measure": by_motion}),
-    }[name]
-    return Restore(encoder, UpDecoder(encoder, answers, shown=(1, 16, 16), size=size, width=16), **knobs)  # type: ignore[arg-type]
 
 
 def task_named(name: str) -> Task:
     torch.manual_seed(0)
+    if name in DENSE:
+        return dense_task(name)
     if name in {"dpc", "cpc"}:
         return foreseeing(name)
     question = question_named(name)
     if question is not None:
         return Track(tiny_resnet(width=8, norm="group"), PlaceNodes(64, 8), question=question)
-
-
-def task_named(name: str) -> Task:
-    torch.manual_seed(0)
     if name in {"simsiam", "byol"}:
         heads = Projector(64, 8, norm="none"), Projector(8, 8, norm="none")
         slow: dict[str, Any] = {"criterion": unit_distance, "target": Momentum(0.5)} if name == "byol" else {}
@@ -127,17 +93,14 @@ def task_named(name: str) -> Task:
 def part(start: int, stop: int, seed: int) -> Example:
     rng = torch.Generator().manual_seed(seed)
     clips = tuple(Clip(video=torch.rand(BATCH, 1, 3, 16, 16, generator=rng)[start:stop]) for _ in range(2))
-    holes = {"holes.boxes": torch.tensor([0.25, 0.25, 0.5, 0.5]).expand(stop - start, 2, 1, 4)}
-    return Example(clips=clips, labels={}, parameters=holes, index=torch.arange(start, stop) + BATCH * seed)
-
-
-NAMES = ("simclr", "unequal", "margin", "moco", "dpc", "cpc")
+    index = torch.arange(start, stop) + BATCH * seed
+    return Example(clips=clips, labels={}, parameters=holes(stop - start), index=index)
 
 
 def in_one_clip(batch: Example) -> Example:
     """The clips one after the other."""
     frames = [c.video for c in batch.clips if c.video is not None]
-    return replace(batch, clips=(Clip(video=torch.cat(frames, dim=1)),))
+    return replace(batch, clips=(Clip(video=torch.cat(frames, dim=1)),), parameters={})
 
 
 def colours() -> Features:
@@ -146,34 +109,23 @@ def colours() -> Features:
     return Features(index=torch.arange(9), vectors={"colours": 80 * torch.rand(9, 128, generator=rng)})
 
 
-NAMES = ("simclr", "unequal", "margin", "moco", "crw", "colours")
-RESTORE = ("holes", "colours", "motion")
-NAMES = ("simclr", "unequal", "margin", "moco", *RESTORE)
+NAMES = (
+    *("simclr", "unequal", "margin", "moco", "bank", "whole bank"),
+    *("simsiam", "byol", "dpc", "cpc", "crw", "colours", *DENSE),
+)
 
 
 def gradients(name: str, start: int, stop: int) -> list[Tensor]:
-    """Gradients of the second of two steps, so that a queue holds something; and the clusters of colours."""
+    """Gradients of the last of some steps, so that a queue or a bank holds something; and the clusters of colours."""
     task = task_named(name)
     model: nn.Module = DistributedDataParallel(task) if dist.is_initialized() else task
     torch.manual_seed(start)  # what a rank draws by itself
     task.before_epoch(0, colours)
-    for seed in range(2):
-        model.zero_grad()
-        batch = part(start, stop, seed)
-        model(in_one_clip(batch) if isinstance(task, Track) else batch)["loss"].backward()
-
-
-NAMES = ("simclr", "unequal", "margin", "moco", "bank", "whole bank", "simsiam", "byol")
-
-
-def gradients(name: str, start: int, stop: int) -> list[Tensor]:
-    """Gradients of the last of some steps, so that a queue or a bank holds something of its examples."""
-    task = task_named(name)
-    model: nn.Module = DistributedDataParallel(task) if dist.is_initialized() else task
     for step, seed in enumerate((0, 1, 1) if "bank" in name else (0, 1)):
         model.zero_grad()
         torch.manual_seed(10 * step + start)  # as in training, where ranks draw apart
-        model(part(start, stop, seed))["loss"].backward()
+        batch = part(start, stop, seed)
+        model(in_one_clip(batch) if isinstance(task, Track) else batch)["loss"].backward()
         task.after_step(0.0)
     found = [p.grad for p in task.parameters() if p.grad is not None]
     return [*found, *(b for n, b in task.named_buffers() if n.endswith("centres"))]

@@ -7,6 +7,7 @@ from avssl.tasks.base import Features, Task, encoded, grouped
 from avssl.tasks.classify import Classify
 from avssl.tasks.cluster import Cluster
 from avssl.tasks.clustering import KMeans
+from avssl.tasks.colouring import Colouring, Rebalanced
 from avssl.tasks.colours import CopyColours
 from avssl.tasks.contrast import Contrast
 from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
@@ -74,12 +75,11 @@ __all__ = [
     "SlowCopy",
     "StepsAhead",
     "Task",
+    "Things",
     "Track",
     "WalkThereAndBack",
     "among_all",
     "blocks",
-    "Things",
-    "among_all",
     "by_inpainting",
     "by_masks",
     "by_motion",
