@@ -17,9 +17,8 @@ from torch import nn
 
 from avssl.cli import cli
 from avssl.data import Data
-from avssl.encoders import Projector, SoundNet, VideoNet
-from avssl.evaluation import few_masks
 from avssl.encoders import Projector, SoundNet, VideoNet, load_encoder
+from avssl.evaluation import few_masks
 from avssl.media.toybox import Toybox
 from avssl.tasks import Contrast, KMeans, Task
 from avssl.training import Ranks, Run, Train

@@ -1,8 +1,8 @@
 """Tasks: families of pretext tasks, each a module from a batch to a loss."""
 
+from avssl.tasks.adversary import Adversary
 from avssl.tasks.agree import Agree
 from avssl.tasks.bank import Bank, BankMemory
-from avssl.tasks.adversary import Adversary
 from avssl.tasks.base import Features, Task, encoded, grouped
 from avssl.tasks.classify import Classify
 from avssl.tasks.cluster import Cluster
@@ -10,16 +10,11 @@ from avssl.tasks.clustering import KMeans
 from avssl.tasks.colouring import Colouring, Rebalanced
 from avssl.tasks.colours import CopyColours
 from avssl.tasks.contrast import Contrast
-from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
+from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all, by_absolute_error
 from avssl.tasks.frames import Continuation, Part
-from avssl.tasks.memory import BatchMemory, Candidates, InBatch, Memory, Negatives, Queue, QueueMemory
-from avssl.tasks.colouring import Colouring, Rebalanced
-from avssl.tasks.contrast import Contrast
-from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, among_all
 from avssl.tasks.inpainting import Inpainting, by_inpainting
-from avssl.tasks.foresee import Contest, Foresee, Foreseen, Predictor, by_absolute_error
 from avssl.tasks.masked import HiddenFeatures, HiddenPatches
-from avssl.tasks.memory import InBatch, Memory, Queue
+from avssl.tasks.memory import BatchMemory, Candidates, InBatch, Memory, Negatives, Queue, QueueMemory
 from avssl.tasks.motion import FlowAhead, Things, by_masks, by_motion
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
 from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
@@ -28,6 +23,7 @@ from avssl.tasks.target import Momentum, SlowCopy
 from avssl.tasks.track import Nodes, PatchNodes, PlaceNodes, Question, Track, WalkThereAndBack
 
 __all__ = [
+    "Adversary",
     "Agree",
     "Bank",
     "BankMemory",
@@ -35,8 +31,6 @@ __all__ = [
     "Candidates",
     "Classify",
     "Cluster",
-    "Adversary",
-    "Classify",
     "Colouring",
     "Contest",
     "Continuation",
@@ -50,8 +44,8 @@ __all__ = [
     "HiddenFeatures",
     "HiddenPatches",
     "InBatch",
-    "KMeans",
     "Inpainting",
+    "KMeans",
     "Measure",
     "Memory",
     "Momentum",
@@ -80,10 +74,10 @@ __all__ = [
     "WalkThereAndBack",
     "among_all",
     "blocks",
+    "by_absolute_error",
     "by_inpainting",
     "by_masks",
     "by_motion",
-    "by_absolute_error",
     "by_squared_error",
     "cross_modal",
     "encoded",
