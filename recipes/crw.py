@@ -1,6 +1,6 @@
 """Contrastive random walk: where does a walk along alike patches end, through the frames and back?
 
-Jabri et al., NeurIPS 2020, arXiv:2006.14613. `--patch 16` cuts patches, seen one by one, as in the paper.
+Jabri et al., NeurIPS 2020, arXiv:2006.14613. `--patch 16` cuts patches, as in the paper.
 
     python recipes/crw.py --data.root ~/kinetics --train.epochs 25
 """
@@ -33,7 +33,8 @@ class Config(View):
     dense: Dense = field(default_factory=few_masks)
 
 
-# Not as in the paper's code: a clip has one crop, not each frame its own, and patches are moved, not enlarged.
+# Not as in the paper's code: a clip has one crop, not each frame its own, and patches are moved, not enlarged. AdamW
+# without weight decay is its Adam.
 PAPER = Config(
     step=1,
     rate=8.0,
