@@ -33,8 +33,7 @@ class Config(View):
     dense: Dense = field(default_factory=few_masks)
 
 
-# Not as in the paper's code: a clip has one crop, not each frame its own, and patches are moved, not enlarged. AdamW
-# without weight decay is its Adam.
+# Not as in the paper's code: a clip has one crop, not each frame its own, and patches are moved, not enlarged.
 PAPER = Config(
     step=1,
     rate=8.0,
