@@ -1,6 +1,6 @@
 """Contrastive random walk: where does a walk along alike patches end, through the frames and back?
 
-Jabri et al., NeurIPS 2020, arXiv:2006.14613. `--patch 16` cuts patches, seen one by one, as in the paper.
+Jabri et al., NeurIPS 2020, arXiv:2006.14613. `--patch 16` cuts patches, as in the paper.
 
     python recipes/crw.py --data.root ~/kinetics --train.epochs 25
 """

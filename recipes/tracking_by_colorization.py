@@ -26,21 +26,21 @@ class Config(View):
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=lambda: Train(batch_size=16, epochs=4, lr=3e-3))
     encoder: VideoNet = VideoNet.tiny_resnet_fine_grey
-    """One that sees grey."""
     clusters: int = 16
     light: float = 0.0
     """How much brightness and contrast of each grey frame change, lest light alone tell what belongs together."""
     dense: Dense = field(default_factory=few_masks)
 
 
-# Not as in the paper: without the five 3-D convolutions and the coordinates that follow its ResNet-18. The length and
-# rate of training are as remembered: 400,000 steps of Kinetics-400.
+# Not as in the paper: no five 3-D convolutions, nor coordinates, after its ResNet-18. Its 400,000 steps are remembered.
 PAPER = Config(
     step=1,
     rate=6.0,
     size=256,
     encoder=VideoNet.resnet18_fine_grey,
-    train=Train(lr=1e-3, batch_size=32, epochs=43, schedule="steps", milestones=(6,), weight_decay=0.0),
+    train=Train(
+        optimizer="adam", lr=1e-3, weight_decay=0.0, batch_size=32, epochs=43, schedule="steps", milestones=(6,)
+    ),
     dense=Dense(protocols=("masks",)),
 )
 

@@ -1,6 +1,7 @@
 """The dense and audio-visual protocols from files to scores: a toybox, made-up DAVIS and JHMDB trees, and runs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -419,7 +420,7 @@ def test_a_run_of_a_pair_on_the_toybox(toybox: Path, tmp_path: Path) -> None:
 def test_dense_scores_of_a_run_stand_beside_those_of_its_transfer(
     toybox: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = run_in(tmp_path)
+    run = replace(run_in(tmp_path), train=Train(seed=3))
     save_encoder(tiny_resnet(width=8), tmp_path / "encoder.safetensors")
     transferred = Score(
         encoder="pretrained",
@@ -443,6 +444,7 @@ def test_dense_scores_of_a_run_stand_beside_those_of_its_transfer(
     assert {s.encoder for s in rest} == {"pretrained", "random init", "identity"}
     assert {s.protocol for s in rest} == {"label propagation"}
     assert len(rest) == len({(s.encoder, s.metric) for s in rest})
+    assert {s.seed for s in rest if s.encoder == "random init"} == {3}
     assert json.loads((tmp_path / "scores.json").read_text())["command"] == "before"
     assert (tmp_path / "dense" / "masks.png").exists()
     assert "J&F" in capsys.readouterr().out

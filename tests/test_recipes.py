@@ -409,7 +409,7 @@ PAPERS |= {
             "encoder": VideoNet.resnet18_fine,
         },
         {
-            "optimizer": "adamw",  # without weight decay it is Adam
+            "optimizer": "adamw",  # which is Adam without weight decay
             "lr": 1e-4,
             "weight_decay": 0.0,
             "batch_size": 20,
@@ -428,7 +428,7 @@ PAPERS |= {
             "clusters": 16,
             "encoder": VideoNet.resnet18_fine_grey,
         },
-        {"optimizer": "adamw", "weight_decay": 0.0, "batch_size": 32},
+        {"optimizer": "adam", "weight_decay": 0.0, "batch_size": 32},
     ),
 }
 

@@ -187,7 +187,7 @@ def gradients(name: str, start: int, stop: int) -> list[Tensor]:
     case = CASES[name]
     torch.manual_seed(0)
     task = case.task(tiny_resnet(width=8, norm="group"))
-    model: nn.Module = DistributedDataParallel(task) if dist.is_initialized() else task
+    model: nn.Module = DistributedDataParallel(task, broadcast_buffers=False) if dist.is_initialized() else task
     torch.manual_seed(start)
     task.before_epoch(0, colours)
     for step, seed in enumerate(case.seeds):

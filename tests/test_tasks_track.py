@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 
 from avssl.core import Clip, Example
 from avssl.data import Clips, View, catalogue
-from avssl.encoders import FrameEncoder, tiny_r2plus1d, tiny_resnet
+from avssl.encoders import Encoder, FrameEncoder, tiny_r2plus1d, tiny_resnet
 from avssl.losses import lab_to_rgb, rgb_to_lab
 from avssl.media.toybox import Toybox, make_toybox
 from avssl.samplers import RandomClips
@@ -242,9 +243,10 @@ def test_the_network_for_copying_has_not_seen_the_colours() -> None:
     assert not torch.allclose(x, y, atol=0.05)
 
 
-def test_patches_are_nodes_that_know_only_themselves() -> None:
+@pytest.mark.parametrize("make", [lambda: tiny_resnet(width=8), lambda: tiny_r2plus1d(width=8)])
+def test_patches_are_nodes_that_know_only_themselves(make: Callable[[], Encoder]) -> None:
     torch.manual_seed(0)
-    encoder, nodes = tiny_resnet(width=8).eval(), PatchNodes(64, 16, grid=3)
+    encoder, nodes = make().eval(), PatchNodes(64, 16, grid=3)
     video = torch.rand(2, 2 * 9, 3, 16, 16, generator=rng(0))
     other = video.clone()
     other[:, 4] = 0

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from avssl.core import Rng
 from avssl.losses import from_first_rank, is_first_rank
 
-__all__ = ["Clustering", "KMeans", "evenly"]
+__all__ = ["Clustering", "KMeans", "evenly", "k_means"]
 
 _LARGE = 10**9
 """Items × clusters from which on k-means sees items in batches, since whole passes would take hours."""
@@ -103,7 +103,7 @@ class Clustering(nn.Module):
             self.turn.zero_()
             self.turn[:, : turn.shape[1]] = torch.from_numpy(turn)
             reduced = self._reduced(features.to(self.shift))
-            centres, found = _k_means(reduced.cpu().numpy(), self.choice, seed)
+            centres, found = k_means(reduced.cpu().numpy(), self.choice, seed)
             self.centres.copy_(torch.from_numpy(centres))
             self.assigned.fill_(-1)
             self.assigned[index.to(self.assigned.device)] = torch.from_numpy(found).to(self.assigned)
@@ -127,7 +127,7 @@ def _whitening(x: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray]:
     return shift.astype(np.float32), turn.astype(np.float32)
 
 
-def _k_means(x: np.ndarray, choice: KMeans, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def k_means(x: np.ndarray, choice: KMeans, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Centres (clusters, d) and the cluster of each row."""
     import sklearn.cluster  # slow to import, and only this needs it
     from sklearn.exceptions import ConvergenceWarning

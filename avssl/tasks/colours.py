@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import torch
@@ -10,9 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from avssl.core import Example
-from avssl.losses.gather import from_first_rank
+from avssl.losses.gather import from_first_rank, is_first_rank
 from avssl.losses.lab import nearest, rgb_to_lab
 from avssl.tasks.base import Features
+from avssl.tasks.clustering import KMeans, k_means
 from avssl.tasks.track import Question
 
 __all__ = ["CopyColours"]
@@ -64,15 +64,12 @@ class CopyColours(Question):
         """Find the clusters, once."""
         if epoch > 0:
             return
-        from sklearn.cluster import KMeans  # takes a second to import
-        from sklearn.exceptions import ConvergenceWarning
-
         ab = everything().vectors["colours"].reshape(-1, 2).numpy()
         seed = int(torch.randint(2**31, ()))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # fewer colours than clusters: some are then the same
-            found = KMeans(len(self.centres), n_init=1, random_state=seed).fit(ab).cluster_centers_
-        self.centres.copy_(from_first_rank(torch.from_numpy(found).to(self.centres)))
+        if is_first_rank():
+            found, _ = k_means(ab, KMeans(clusters=len(self.centres), iterations=100), seed)
+            self.centres.copy_(torch.from_numpy(found))
+        self.centres.copy_(from_first_rank(self.centres))
 
     def embed(self, batch: Example) -> dict[str, Tensor]:
         """Colours of 8 × 8 places of the first frame, (B, 128)."""

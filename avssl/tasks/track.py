@@ -44,7 +44,7 @@ class PlaceNodes(Nodes):
 class PatchNodes(Nodes):
     """Patches that were cut of each frame (see `PatchGrid`), each seen by itself, with `dim` numbers by a linear layer.
 
-    A node knows nothing of where its patch was, nor of what is around it. The encoder sees frames one by one.
+    A node knows nothing of where its patch was, nor of what is around it: to any encoder it is a picture.
     """
 
     def __init__(self, wide: int, dim: int, *, grid: int) -> None:
@@ -53,11 +53,12 @@ class PatchNodes(Nodes):
         self.grid = grid
 
     def forward(self, encoder: Encoder, clip: Clip) -> Tensor:
-        """Nodes (B, T, G, G, D) of frames T · G · G."""
-        nodes: Tensor = self.project(encoder.sequence(_frames(clip)))
-        if nodes.shape[1] % self.grid**2:
-            raise ValueError(f"{nodes.shape[1]} patches: cut {self.grid} × {self.grid} of each frame with PatchGrid")
-        return torch.unflatten(nodes, 1, (-1, self.grid, self.grid))
+        """Nodes (B, T, G, G, D) of T · G · G patches."""
+        patches = _frames(clip)
+        if patches.shape[1] % self.grid**2:
+            raise ValueError(f"{patches.shape[1]} patches: cut {self.grid} × {self.grid} of each frame with PatchGrid")
+        nodes: Tensor = self.project(encoder(patches.flatten(0, 1).unsqueeze(1)))
+        return nodes.view(len(patches), -1, self.grid, self.grid, nodes.shape[1])
 
 
 def _frames(clip: Clip) -> Tensor:

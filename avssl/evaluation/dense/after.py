@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -25,6 +26,8 @@ def transfer_dense(run: Run, data: Data, choice: Dense) -> Run:
     if not run.ranks.first or not run.train.epochs:
         return run
     console = Console()
+    # so that several runs of a recipe stand beside as many random inits
+    choice = replace(choice, seeds=tuple(s + run.train.seed for s in choice.seeds))
     try:
         scores = dense_scores(run.folder, data=data.source(), choice=choice, device=run.device)
     except Unscorable as e:
