@@ -24,7 +24,7 @@ from avssl.transforms import HorizontalFlip, RandomMask, RandomResizedCrop, Tube
 class Config(EitherView):
     frames: int = 1
     data: Data = field(default_factory=Data)
-    train: Train = field(default_factory=lambda: Train(epochs=30, lr=2e-3, warmup=2))
+    train: Train = field(default_factory=lambda: Train(epochs=30, lr=2e-3, betas=(0.9, 0.95), warmup=2))
     encoder: VideoNet = VideoNet.tiny_vit
     sound_encoder: SoundNet = SoundNet.tiny_sound_vit
     ratio: float = 0.75
@@ -40,7 +40,7 @@ PAPER = Config(
     sound_encoder=SoundNet.sound_vit_base,
     smallest=0.2,
     decoder=(512, 8, 16),
-    train=Train(lr=2.4e-3, weight_decay=0.05, batch_size=4096, epochs=800, warmup=40),
+    train=Train(lr=2.4e-3, betas=(0.9, 0.95), weight_decay=0.05, batch_size=4096, epochs=800, warmup=40),
 )
 
 
@@ -51,7 +51,7 @@ def main(c: Config) -> Run:
     transform = RandomResizedCrop(c.size, scale=(c.smallest, 1.0)) | HorizontalFlip() | mask
     decoder = PatchDecoder(encoder, width=c.decoder[0], depth=c.decoder[1], heads=c.decoder[2])
     riddle = HiddenPatches(encoder, by_channel=c.frames > 1)
-    task = Restore(encoder, decoder, riddle=riddle, settings={"betas": (0.9, 0.95)})
+    task = Restore(encoder, decoder, riddle=riddle)
     fit(run, task, c.data.clips(c.cut(RandomClips()), transform), probes=probes(c.data, c))
     return transfer(run, task.encoders(), c.data, c)
 

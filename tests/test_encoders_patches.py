@@ -95,7 +95,7 @@ def test_hidden_patches_cannot_be_seen(make: type, x: type) -> None:
     keep = torch.stack([torch.randperm(cells)[: cells // 4].sort().values for _ in range(2)])
     prepared = encoder.prepare(inputs).detach().requires_grad_()
     encoder.prepare = lambda _: prepared  # type: ignore[method-assign]
-    for answer in (encoder.encode(inputs, keep), decoder(encoder, inputs, keep)):
+    for answer in (encoder.encode(inputs, keep), decoder(encoder, inputs, keep=keep)):
         (gradient,) = torch.autograd.grad(answer.square().sum(), prepared)
         moved = encoder.first.cut(gradient).abs().sum(dim=2)
         kept = torch.zeros(2, cells, dtype=torch.bool).scatter_(1, keep, True)
@@ -139,7 +139,7 @@ def test_the_decoder_answers_every_patch_and_starts_near_nothing() -> None:
     encoder = small()
     decoder = PatchDecoder(encoder, width=16, depth=1, heads=2)
     keep = torch.tensor([[0, 5], [3, 7]])
-    answer = decoder(encoder, clip(), keep)
+    answer = decoder(encoder, clip(), keep=keep)
     assert answer.shape == (2, 18, encoder.numbers)
     assert encoder.numbers == 3 * 4 * 64
     assert answer.detach().square().mean() < 0.05

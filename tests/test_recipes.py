@@ -95,7 +95,7 @@ def test_a_masked_autoencoder_learns_from_sound(cache: Path, tmp_path: Path, mon
     run: Run = module.main(replace(config, modality="audio", train=replace(config.train, epochs=1)))
     steps = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert steps[0]["loss"] == pytest.approx(1.0, abs=0.05)  # the mean of every patch is told
-    assert load_encoder(run.folder / "encoder.safetensors").modality == "sound"
+    assert load_encoder(run.folder / "sound_encoder.safetensors").modality == "sound"
 
 
 Numbers = dict[str, Any]
@@ -376,6 +376,7 @@ PAPERS: dict[str, tuple[Numbers, Numbers]] = {
         {
             "optimizer": "adamw",
             "lr": 1.5e-4 * 4096 / 256,
+            "betas": (0.9, 0.95),
             "weight_decay": 0.05,
             "batch_size": 4096,
             "schedule": "cosine",

@@ -115,7 +115,7 @@ def test_the_loss_of_a_masked_autoencoder_is_its_formula() -> None:
     net = task.encoder
     assert isinstance(net, ClipViT)
     with torch.no_grad():
-        answer = task.decoder(net, batch.clips[0].video, batch.parameters["mask.keep"][:, 0])
+        answer = task.decoder(net, batch.clips[0].video, keep=batch.parameters["mask.keep"][:, 0])
     video = net.prepare(batch.clips[0].video).numpy()  # type: ignore[arg-type, union-attr]
     errors = []
     for b in range(2):
