@@ -21,7 +21,7 @@ class Config(View):
     step: int = 2
     size: int = 32
     data: Data = field(default_factory=one_thing)
-    train: Train = field(default_factory=lambda: Train(epochs=12, lr=2e-3, warmup=1, clip_norm=1.0))
+    train: Train = field(default_factory=lambda: Train(epochs=40, lr=2e-3, warmup=2, clip_norm=1.0))
     encoder: VideoNet = VideoNet.tiny_lstm
     part: Part = "composite"
     """What is told: the `frames` that were shown, backwards; the `ahead` that follow; or both."""
