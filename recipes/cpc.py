@@ -7,7 +7,7 @@ python recipes/cpc.py --modality audio --sound 2 --data.root ~/sounds
 from dataclasses import dataclass, field
 
 from avssl.cli import cli
-from avssl.data import Data, EitherView
+from avssl.data import Data, EitherView, one_thing
 from avssl.encoders import ConvGRU, MaskedRows, SoundNet, VideoNet
 from avssl.evaluation import probes, transfer
 from avssl.samplers import RandomClips
@@ -20,8 +20,8 @@ from avssl.transforms import ColourJitter, Gain, Grey, HorizontalFlip, RandomRes
 class Config(EitherView):
     frames: int = 1
     size: int = 64
-    data: Data = field(default_factory=Data)
-    train: Train = field(default_factory=lambda: Train(epochs=30, lr=2e-3, warmup=2))
+    data: Data = field(default_factory=one_thing)
+    train: Train = field(default_factory=lambda: Train(epochs=12, lr=2e-3, warmup=1))
     encoder: VideoNet = VideoNet.tiny_resnet_gn
     sound_encoder: SoundNet = SoundNet.tiny_sound_gn
     patch: int = 16

@@ -21,7 +21,7 @@ class Config(View):
     step: int = 2
     size: int = 48
     data: Data = field(default_factory=Data)
-    train: Train = field(default_factory=lambda: Train(epochs=15, lr=2e-3, warmup=1))
+    train: Train = field(default_factory=lambda: Train(epochs=10, lr=2e-3, warmup=1))
     encoder: VideoNet = VideoNet.tiny_r2plus1d
     blocks: int = 8
     """Clips of `frames` that follow one another."""

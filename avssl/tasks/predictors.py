@@ -32,7 +32,10 @@ def blocks(encoder: Encoder, batch: Example) -> Tensor:
 
 
 def over_time(encoder: Encoder, batch: Example) -> Tensor:
-    """The sequence of features of one clip: H = W = 1."""
+    """The sequence of features of one clip: H = W = 1.
+
+    Neighbouring steps overlap in what they see, and normalisation lets each know the statistics of the whole clip.
+    """
     return encoded(encoder, batch.clips[:1], over_time=True).squeeze(1)[..., None, None]
 
 
