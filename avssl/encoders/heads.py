@@ -13,9 +13,13 @@ __all__ = ["ConcatHead", "EachHead", "FusionHead", "Head", "PairwiseHead", "Proj
 
 
 class Head(nn.Module):
-    """A module over the features (B, S, D) of S clips; one that is `over_time` takes sequences (B, S, L, D)."""
+    """A module over the features (B, S, D) of S clips.
+
+    One that is `over_time` takes sequences (B, S, L, D), and one that is `over_places` takes maps (B, S, D, T, H, W).
+    """
 
     over_time: ClassVar[bool] = False
+    over_places: ClassVar[bool] = False
 
 
 def _classifier(wide: int, classes: int, hidden: int | None, dropout: float) -> nn.Sequential:

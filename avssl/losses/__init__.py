@@ -6,12 +6,17 @@ from avssl.losses.contrastive import Criterion, InfoNCE, Margin, info_nce, margi
 from avssl.losses.dense import absolute_error, cross_entropy, squared_error, weighted_mean
 from avssl.losses.gather import from_first_rank, gathered, is_first_rank, mean_over_ranks, own_rows
 from avssl.losses.lab import lab_to_rgb, nearest, rgb_to_lab
+from avssl.losses.gather import from_first_rank, gathered, mean_over_ranks
+from avssl.losses.numbers import Bins, Regression, Standardised
 
 __all__ = [
     "Agreement",
+    "Bins",
     "Criterion",
     "InfoNCE",
     "Margin",
+    "Regression",
+    "Standardised",
     "absolute_error",
     "bins_in_gamut",
     "cross_entropy",

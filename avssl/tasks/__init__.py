@@ -19,6 +19,8 @@ from avssl.tasks.motion import FlowAhead, Things, by_masks, by_motion
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
 from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
 from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle, by_squared_error
+from avssl.tasks.regress import Drawn, Labelled, Numbers, Regress
+from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle
 from avssl.tasks.target import Momentum, SlowCopy
 from avssl.tasks.track import Nodes, PatchNodes, PlaceNodes, Question, Track, WalkThereAndBack
 
@@ -36,6 +38,7 @@ __all__ = [
     "Continuation",
     "Contrast",
     "CopyColours",
+    "Drawn",
     "Features",
     "FlowAhead",
     "Foresee",
@@ -46,6 +49,7 @@ __all__ = [
     "InBatch",
     "Inpainting",
     "KMeans",
+    "Labelled",
     "Measure",
     "Memory",
     "Momentum",
@@ -56,6 +60,7 @@ __all__ = [
     "PatchNodes",
     "Patches",
     "PlaceNodes",
+    "Numbers",
     "Policy",
     "Predictor",
     "Puzzle",
@@ -64,6 +69,7 @@ __all__ = [
     "QueueMemory",
     "Rebalanced",
     "Records",
+    "Regress",
     "Restore",
     "Riddle",
     "SlowCopy",

@@ -10,9 +10,11 @@ from avssl.transforms.sound import FrequencyMask, Gain, SoundNoise, TimeMask
 from avssl.transforms.space import CentreCrop, FiveCrop, FrameCropJitter, RandomCrop, RandomResizedCrop, ThreeCrop
 from avssl.transforms.turn import HorizontalFlip, Rotate90
 from avssl.transforms.views import contrastive_views
+from avssl.transforms.warp import AffineWarp, ProjectiveWarp
 
 __all__ = [
     "BlockMask",
+    "AffineWarp",
     "Blur",
     "CentreCrop",
     "Chain",
@@ -28,6 +30,7 @@ __all__ = [
     "Noise",
     "PatchGrid",
     "PatchMask",
+    "ProjectiveWarp",
     "RandomCrop",
     "RandomMask",
     "RandomResizedCrop",

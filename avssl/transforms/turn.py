@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ __all__ = ["HorizontalFlip", "Rotate90"]
 @dataclass(frozen=True, kw_only=True)
 class HorizontalFlip(Part):
     """Left and right exchanged; before `Rotate90`, never after it, which would falsify the label."""
+
+    mirrors: ClassVar[bool] = True
 
     p: float = 0.5
     """Probability."""
@@ -51,6 +54,8 @@ class Rotate90(Part):
     With `all` each clip is there four times (4 S clips, those of one side by side), once in every rotation.
     Transforms written before it do the same to all four; those written after it are drawn for each.
     """
+
+    places_labels: ClassVar[bool] = True
 
     all: bool = True
     """Whether every clip is shown in all four rotations; else in one at random."""
