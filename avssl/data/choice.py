@@ -19,7 +19,7 @@ from avssl.media.toybox import ONE_WAY_MOTIONS, Toybox, make_toybox
 from avssl.samplers import ForeignSound, Frozen
 from avssl.transforms import Noise, Transform
 
-__all__ = ["Data", "one_thing", "one_way"]
+__all__ = ["Data", "moving_camera", "one_thing", "one_way", "two_cameras"]
 
 LOOKED_AT = 1000
 """Items, at most, among which those are found that decoding is measured on."""
@@ -140,6 +140,16 @@ def one_thing() -> Data:
     What the thing is can be learnt from single pictures there, in minutes; among distractors that takes far longer.
     """
     return Data(toybox=Toybox(distractors=0, drifting_camera=False))
+
+
+def moving_camera() -> Data:
+    """The toybox of cameras that move, of which the poses are known: the default of the tasks that ask for them."""
+    return Data(toybox=Toybox(moving_camera=True, silent=True, seconds=3.0), repeats=2)
+
+
+def two_cameras() -> Data:
+    """The toybox that two cameras film, over a background that stands still: it would tell the time as a clock does."""
+    return Data(toybox=Toybox(cameras=2, drifting_camera=False, silent=True, train=300, test=100))
 
 
 def _known(kind: type[Data | Toybox | Decoding], values: Mapping[str, Any]) -> dict[str, Any]:

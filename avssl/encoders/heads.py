@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ConcatHead", "EachHead", "FusionHead", "Head", "PairwiseHead", "Projector"]
+__all__ = ["ConcatHead", "EachHead", "FusionHead", "Head", "PairwiseHead", "PlacesHead", "Projector"]
 
 
 class Head(nn.Module):
@@ -184,3 +184,36 @@ class Projector(nn.Module):
         """Embeddings, not yet of unit length."""
         y: Tensor = self.layers(x.flatten(0, -2))
         return torch.unflatten(y, 0, x.shape[:-1])
+
+
+class PlacesHead(Head):
+    """One answer for all clips, from their maps side by side: (B, S, D, T, H, W) → (B, out).
+
+    Convolutions compare what the clips have at and around each place, as a mean over places could not; their answer is
+    averaged over `places` × `places` parts of the frame. After the network on top of Agrawal et al., ICCV 2015,
+    arXiv:1505.01596, section 3.
+    """
+
+    over_places: ClassVar[bool] = True
+
+    def __init__(
+        self, dim: int, out: int, *, clips: int = 2, width: int = 64, layers: int = 2, places: int = 4
+    ) -> None:
+        super().__init__()
+        if width % 8 or layers < 1 or clips < 1:
+            raise ValueError(f"width {width}, layers {layers}, clips {clips}: must be a multiple of 8, ≥ 1 and ≥ 1")
+        self.clips = clips
+        steps: list[nn.Module] = []
+        wide = clips * dim
+        for _ in range(layers):
+            convolution = nn.Conv2d(wide, width, 3, padding=1, bias=False)
+            steps += [convolution, nn.GroupNorm(8, width), nn.ReLU(inplace=True)]
+            wide = width
+        self.layers = nn.Sequential(*steps, nn.AdaptiveAvgPool2d(places), nn.Flatten(), nn.Linear(width * places**2, out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The answers."""
+        if x.ndim != 6 or x.shape[1] != self.clips:
+            raise ValueError(f"maps of shape {tuple(x.shape)}: must be (B, S, D, T, H, W) with S = {self.clips}")
+        y: Tensor = self.layers(x.mean(dim=3).flatten(1, 2))
+        return y

@@ -117,7 +117,7 @@ class Bins(Regression):
 
     def _logits(self, answer: Tensor, target: Tensor) -> Tensor:
         _check(answer, target, self.outputs, len(self.edges))
-        return answer.float().unflatten(1, (len(self.edges), self.count))
+        return torch.unflatten(answer.float(), 1, (len(self.edges), self.count))
 
     def __call__(self, answer: Tensor, target: Tensor, /) -> Tensor:
         """The loss; A · ln K for who knows nothing."""

@@ -192,9 +192,12 @@ def repeat_spans(plan: Plan, times: int, change: Callable[[Span, int], Span] = l
     """
     count = len(plan.spans)
     spans = tuple(change(span, k) for span in plan.spans for k in range(times))
-    labels = {
-        k: tuple(x for x in v for _ in range(times)) if isinstance(v, tuple) and len(v) == count else v
-        for k, v in plan.labels.items()
-    }
+    labels, mirrored = (
+        {
+            k: tuple(x for x in v for _ in range(times)) if isinstance(v, tuple) and len(v) == count else v
+            for k, v in known.items()
+        }
+        for known in (plan.labels, plan.mirrored)
+    )
     parameters = {k: np.repeat(v, times, axis=0) for k, v in plan.parameters.items()}
-    return Plan(spans=spans, labels=labels, parameters=parameters)
+    return Plan(spans=spans, labels=labels, parameters=parameters, mirrored=mirrored)
