@@ -94,7 +94,9 @@ class Trajectory:
         _require(bool((np.diff(times) > 0).all()), "times of a trajectory: must rise")
         turned = poses[:, :, :3]
         off = np.abs(turned @ turned.transpose(0, 2, 1) - np.eye(3)).max()
-        _require(bool(off < 0.01), f"poses whose first 3 × 3 numbers are off a rotation by {off:.2g}: must be rotations")
+        _require(
+            bool(off < 0.01), f"poses whose first 3 × 3 numbers are off a rotation by {off:.2g}: must be rotations"
+        )
 
     def at(self, instant: float) -> np.ndarray:
         """The pose (3, 4) at an instant (s), between those that are known; beyond them the first or the last."""
@@ -285,7 +287,9 @@ class Plan:
     def __post_init__(self) -> None:
         _require(len(self.spans) > 0, "a plan has at least one span")
         unknown = sorted(set(self.mirrored) - set(self.labels))
-        _require(not unknown, f"mirrored {unknown}: only what is among the labels {sorted(self.labels)} can be mirrored")
+        _require(
+            not unknown, f"mirrored {unknown}: only what is among the labels {sorted(self.labels)} can be mirrored"
+        )
         for name, label in (*self.labels.items(), *self.mirrored.items()):
             _require(
                 not isinstance(label, tuple) or len(label) == len(self.spans),

@@ -34,5 +34,6 @@ __all__ = [
     "one_thing",
     "moving_camera",
     "one_way",
+    "two_cameras",
     "write_manifest",
 ]

@@ -15,7 +15,7 @@ from avssl.data.clips import Clips, Reading
 from avssl.data.items import Catalogue
 from avssl.data.scan import Damaged, catalogue
 from avssl.media import Decoding, measured, unpacked
-from avssl.media.toybox import ONE_WAY_MOTIONS, Toybox, make_toybox
+from avssl.media.toybox import ONE_WAY_MOTIONS, PROGRESSING_MOTIONS, Toybox, make_toybox
 from avssl.samplers import ForeignSound, Frozen
 from avssl.transforms import Noise, Transform
 
@@ -148,8 +148,14 @@ def moving_camera() -> Data:
 
 
 def two_cameras() -> Data:
-    """The toybox that two cameras film, over a background that stands still: it would tell the time as a clock does."""
-    return Data(toybox=Toybox(cameras=2, drifting_camera=False, silent=True, train=300, test=100))
+    """The toybox of motions that never come back, filmed by two cameras: the default of the tasks that ask for them.
+
+    Its background stands still, as a drifting one would tell the time like a clock.
+    """
+    toybox = Toybox(
+        train=200, test=60, motions=PROGRESSING_MOTIONS, silent=True, distractors=0, drifting_camera=False, cameras=2
+    )
+    return Data(toybox=toybox)
 
 
 def _known(kind: type[Data | Toybox | Decoding], values: Mapping[str, Any]) -> dict[str, Any]:

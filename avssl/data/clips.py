@@ -225,7 +225,7 @@ def _reasons(infos: Sequence[MediaInfo], sampler: Sampler) -> list[str]:
 
 
 def _with_companions(items: Sequence[Item], reasons: Sequence[str], sampler: Sampler) -> list[str]:
-    """The reasons, and of those items that could be cut why they cannot for want of others that share what they must."""
+    """The reasons, and why those items cannot be cut that lack others which share what they must."""
     column, wanted = sampler.together, sampler.others
     if not column or not wanted:
         return list(reasons)

@@ -209,7 +209,9 @@ class PlacesHead(Head):
             convolution = nn.Conv2d(wide, width, 3, padding=1, bias=False)
             steps += [convolution, nn.GroupNorm(8, width), nn.ReLU(inplace=True)]
             wide = width
-        self.layers = nn.Sequential(*steps, nn.AdaptiveAvgPool2d(places), nn.Flatten(), nn.Linear(width * places**2, out))
+        self.layers = nn.Sequential(
+            *steps, nn.AdaptiveAvgPool2d(places), nn.Flatten(), nn.Linear(width * places**2, out)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """The answers."""

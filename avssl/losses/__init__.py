@@ -8,6 +8,7 @@ from avssl.losses.gather import from_first_rank, gathered, is_first_rank, mean_o
 from avssl.losses.lab import lab_to_rgb, nearest, rgb_to_lab
 from avssl.losses.gather import from_first_rank, gathered, mean_over_ranks
 from avssl.losses.numbers import Bins, Regression, Standardised
+from avssl.losses.triplet import NPairs, Triplet, n_pairs, semi_hard
 
 __all__ = [
     "Agreement",
@@ -15,8 +16,10 @@ __all__ = [
     "Criterion",
     "InfoNCE",
     "Margin",
+    "NPairs",
     "Regression",
     "Standardised",
+    "Triplet",
     "absolute_error",
     "bins_in_gamut",
     "cross_entropy",
@@ -34,6 +37,9 @@ __all__ = [
     "rgb_to_lab",
     "spread",
     "spread_over_bins",
+    "n_pairs",
+    "retrieved",
+    "semi_hard",
     "squared_error",
     "unit_distance",
     "weighted_mean",

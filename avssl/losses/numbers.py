@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,9 @@ class Bins(Regression):
 
     def __post_init__(self) -> None:
         if not self.edges or len({len(e) for e in self.edges}) != 1 or not self.edges[0]:
-            raise ValueError(f"bins with {[len(e) for e in self.edges]} edges: give one or more, as many for each number")
+            raise ValueError(
+                f"bins with {[len(e) for e in self.edges]} edges: give one or more, as many for each number"
+            )
         for edges in self.edges:
             if list(edges) != sorted(edges):
                 raise ValueError(f"edges {edges}: must rise")
@@ -93,7 +95,9 @@ class Bins(Regression):
         """
         columns = torch.as_tensor(numbers, dtype=torch.float64)
         if count < 2 or columns.ndim != 2 or len(columns) < count:
-            raise ValueError(f"{count} bins of examples {tuple(columns.shape)}: give 2 or more bins and (n, A), n ≥ bins")
+            raise ValueError(
+                f"{count} bins of examples {tuple(columns.shape)}: give 2 or more bins and (n, A), n ≥ bins"
+            )
         shares = torch.arange(1, count, dtype=torch.float64) / count
         edges = torch.quantile(columns, shares, dim=0).T
         if still := [k for k, column in enumerate(columns.T) if column.min() == column.max()]:

@@ -4,6 +4,7 @@ from avssl.samplers.clips import ConsecutiveClips, RandomClips, SlidingClips, Un
 from avssl.samplers.camera import AXES, CameraMotion, camera_motion, rotations
 from avssl.samplers.clips import RandomClips, SlidingClips, UniformClips
 from avssl.samplers.grid import ClipSampler, SoundingSampler
+from avssl.samplers.multiview import CloseMoments, SharedMoments
 from avssl.samplers.offsets import SoundOffsets
 from avssl.samplers.order import ClipOrder, TemporalOrderTriple, permutation, permutation_index
 from avssl.samplers.speed import Pace
@@ -17,10 +18,12 @@ __all__ = [
     "ClipOrder",
     "ClipSampler",
     "ConsecutiveClips",
+    "CloseMoments",
     "ForeignSound",
     "Frozen",
     "Pace",
     "RandomClips",
+    "SharedMoments",
     "SlidingClips",
     "SoundOffsets",
     "SoundingSampler",

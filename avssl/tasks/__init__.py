@@ -19,6 +19,7 @@ from avssl.tasks.motion import FlowAhead, Things, by_masks, by_motion
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
 from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
 from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle, by_squared_error
+from avssl.tasks.policies import Policy, Records, cross_modal, instances, same_moment, synchronised
 from avssl.tasks.regress import Drawn, Labelled, Numbers, Regress
 from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle
 from avssl.tasks.target import Momentum, SlowCopy
@@ -90,5 +91,6 @@ __all__ = [
     "grouped",
     "instances",
     "over_time",
+    "same_moment",
     "synchronised",
 ]

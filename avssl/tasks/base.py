@@ -85,9 +85,7 @@ def grouped(parameters: Iterable[nn.Parameter], settings: Mapping[str, Any] | No
     return [group for group in groups if group["params"]]
 
 
-def encoded(
-    encoder: Encoder, clips: Sequence[Clip], *, over_time: bool = False, over_places: bool = False
-) -> Tensor:
+def encoded(encoder: Encoder, clips: Sequence[Clip], *, over_time: bool = False, over_places: bool = False) -> Tensor:
     """Features of S clips of a batch, (B, S, D); with `over_time` their sequences (B, S, L, D), and with `over_places`
     their maps, (B, S, D, T', H', W') of video and (B, S, D, L, F) of sound.
 

@@ -45,7 +45,9 @@ class Labelled(Numbers):
     def __call__(self, batch: Example, /) -> Tensor:
         """The numbers (B, A)."""
         if missing := [name for name in self.labels if name not in batch.labels]:
-            raise ValueError(f"labels {missing}: the batch has {sorted(batch.labels)}; name some that the sampler gives")
+            raise ValueError(
+                f"labels {missing}: the batch has {sorted(batch.labels)}; name some that the sampler gives"
+            )
         columns = [batch.labels[name] for name in self.labels]
         if any(c.ndim != 1 for c in columns):
             raise ValueError(f"labels {self.labels}: must say something of the example, not of each of its clips")

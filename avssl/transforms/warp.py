@@ -204,4 +204,3 @@ class AffineWarp(_Warp):
         put[:, :2, 2] = move
         found: np.ndarray = np.linalg.inv(put)
         return found
-

@@ -7,7 +7,16 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["DEFAULT_MOTIONS", "MOTIONS", "ONE_WAY_MOTIONS", "SHAPES", "TIMBRES", "MotionName", "Toybox"]
+__all__ = [
+    "DEFAULT_MOTIONS",
+    "MOTIONS",
+    "ONE_WAY_MOTIONS",
+    "PROGRESSING_MOTIONS",
+    "SHAPES",
+    "TIMBRES",
+    "MotionName",
+    "Toybox",
+]
 
 MotionName: TypeAlias = Literal[
     "bounce",
@@ -49,6 +58,9 @@ ONE_WAY_MOTIONS: tuple[MotionName, ...] = ("bounce", "grow", "splash", "slow_orb
 Where each has its mirror in time, as by default, one cannot tell which of two parts came first unless one sees time's
 direction within them.
 """
+
+PROGRESSING_MOTIONS: tuple[MotionName, ...] = ("bounce", "rebound", "grow", "shrink")
+"""Motions that progress over the whole clip, so that what is shown tells when it is."""
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross", "star")
 """The appearance classes: shapes. All wear the same colours and patterns on the same backgrounds: only shape tells."""

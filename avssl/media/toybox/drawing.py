@@ -112,7 +112,9 @@ class Scene:
     def at(self, t: Array) -> State:
         """The state of the thing as it is shown at instants (n,) s."""
         state = self._in_world(t)
-        return state if self.camera is None else self.camera.shows(self.clock(t), state, frozen=self.frozen_at is not None)
+        return (
+            state if self.camera is None else self.camera.shows(self.clock(t), state, frozen=self.frozen_at is not None)
+        )
 
     def clock(self, t: Array) -> Array:
         """The instants (n,) s of the world that are shown at instants (n,) s."""
