@@ -20,7 +20,7 @@ from avssl.transforms import HorizontalFlip, RandomCrop
 class Config(View):
     frames: int = 1
     data: Data = field(default_factory=moving_camera)
-    train: Train = field(default_factory=lambda: Train(epochs=30, lr=3e-3, warmup=2))
+    train: Train = field(default_factory=lambda: Train(epochs=15, lr=3e-3, warmup=1))
     encoder: VideoNet = VideoNet.tiny_resnet
     axes: tuple[str, ...] = ("x", "y", "z", "roll")
     """What is told of the camera's motion: of x, y, z, yaw, pitch and roll."""
@@ -28,16 +28,18 @@ class Config(View):
     """Seconds between the frames, at most."""
     bins: int = 5
     """Into which the motion along each axis is parted."""
+    reach: int = 2
+    """Places of the maps, either way, among which the head is helped to find again what moved; 0: it is not."""
 
 
-# Not as in the paper: bins hold equally many examples where those of the paper are equally wide, frames are mirrored
-# half of the time, and the encoder is all of AlexNet's convolutions with batch normalisation.
+# Not as in the paper: bins of equally many examples, not of equal width; mirror images; batch normalisation.
 PAPER = Config(
     size=227,
     encoder=VideoNet.alexnet_pool5,
     axes=("x", "z", "yaw"),
     longest=0.7,  # 7 frames of KITTI
     bins=20,
+    reach=0,
     train=Train(optimizer="sgd", lr=1e-3, weight_decay=5e-4, batch_size=128, epochs=60),
 )
 
@@ -49,7 +51,7 @@ def main(c: Config) -> Run:
     clips = c.data.clips(sampler, transform)
     criterion = Bins.balanced(clips.labels(c.axes), c.bins)
     encoder = c.encoder.build()
-    head = PlacesHead(encoder.dim, criterion.outputs)
+    head = PlacesHead(encoder.dim, criterion.outputs, reach=c.reach)
     fit(run, Regress(encoder, head, target=Labelled(c.axes), criterion=criterion), clips, probes=probes(c.data, c))
     return transfer(run, {encoder.modality: encoder}, c.data, c)
 

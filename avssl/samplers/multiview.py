@@ -50,8 +50,8 @@ class CloseMoments(_Moments):
         grid, near = grid_of(info), int(self.radius * grid_of(info).rate + 1e-6)
         if near < 1:
             return (
-                f"has {grid.rate:.4g} Hz, of which no two frames lie within {self.radius:.3g} s: choose a larger radius, "
-                "or leave the file out"
+                f"has {grid.rate:.4g} Hz, of which no two frames lie within {self.radius:.3g} s: choose a larger "
+                "radius, or leave the file out"
             )
         need = self.offsets(info)[-1] + 1 + near
         return too_short(info.duration, need / grid.rate) if need > grid.count else ""

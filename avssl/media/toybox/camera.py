@@ -35,7 +35,8 @@ class View:
 
     def shown(self, place: Array) -> Array:
         """Where points of the world (n, 2) are in the picture."""
-        return _turned(place - self.centre, -self.angle) / self.scale[:, None] + 0.5
+        shown: Array = _turned(place - self.centre, -self.angle) / self.scale[:, None] + 0.5
+        return shown
 
     def seen(self, points: Array, n: int) -> Array:
         """Which points of the world are at points (m, 2) of the n-th picture."""

@@ -132,7 +132,9 @@ class Toybox:
     """Whether each camera wanders, turns, comes nearer and goes away again, while the background stands still."""
 
     def __post_init__(self) -> None:
-        self._require(self.train >= 0 and self.test >= 0 and self.clips > 0, "train, test", "at least one clip")
+        self._require(
+            self.train >= 0 and self.test >= 0 and self.train + self.test > 0, "train, test", "at least one clip"
+        )
         self._require(self.seconds > 0 and self.frames >= 2, "seconds, fps", "a clip of two frames at least")
         self._require(self.size >= 16 and self.size % 2 == 0, "size", "an even number ≥ 16 (H.264 halves colour)")
         self._require(self.sample_rate in _RATES, "sample_rate", f"one that AAC knows: {sorted(_RATES)}")
