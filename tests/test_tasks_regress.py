@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from avssl.core import Clip, Example, MediaInfo, Plan, Span, generator
 from avssl.encoders import ConcatHead, PlacesHead, tiny_resnet
@@ -146,6 +147,50 @@ def test_the_map_of_planted_pictures_is_learned() -> None:
 
 def test_the_map_of_noise_stays_unknown() -> None:
     assert trained(aet(), 60, planted=False) == pytest.approx(1, abs=0.15)
+
+
+# ------------------------------------------------------------------------------------------------ ego-motion
+
+
+def filmed(seed: int, *, n: int = 32, side: int = 32, independent: bool = False) -> Example:
+    """Frames of a texture over which a camera moves by up to six pixels; or the second is of another one's world."""
+    rng = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(n, 3, 12, 12, generator=rng)
+    world = F.interpolate(coarse, size=(side + 16, side + 16), mode="bicubic").clamp(0, 1)[:, :, 8 : 8 + side]
+    moved = torch.randint(-6, 7, (n,), generator=rng)
+    first, second = (
+        torch.stack([w[..., 8 + d : 8 + d + side] for w, d in zip(world, places, strict=True)])[:, None]
+        for places in ([0] * n, moved.tolist())
+    )
+    clips = (Clip(video=first), Clip(video=second.flip(0) if independent else second))
+    return Example(clips=clips, labels={"x": moved.float()}, parameters={}, index=torch.arange(n))
+
+
+def told(*, steps: int, independent: bool) -> float:
+    """Accuracy on pairs that were not trained on."""
+    torch.manual_seed(0)
+    encoder, criterion = tiny_resnet(width=8), Bins(((-2.5, 2.5),))
+    head = PlacesHead(encoder.dim, criterion.outputs, reach=1, width=32, layers=1)
+    task = Regress(encoder, head, target=Labelled(("x",)), criterion=criterion)
+    optimiser = torch.optim.AdamW(task.parameters(), 3e-3)
+    for step in range(steps):
+        optimiser.zero_grad()
+        task(filmed(step, independent=independent))["loss"].backward()
+        optimiser.step()
+    task.eval()
+    with torch.no_grad():
+        return float(task(filmed(10_000, independent=independent, n=256))["accuracy x"])
+
+
+MAJORITY = 5 / 13
+
+
+def test_the_motion_of_a_camera_is_learned_for_pictures_never_seen() -> None:
+    assert told(steps=80, independent=False) > 0.8
+
+
+def test_frames_of_two_worlds_tell_no_motion() -> None:
+    assert told(steps=30, independent=True) < MAJORITY + 3 * math.sqrt(MAJORITY * (1 - MAJORITY) / 256)
 
 
 # ------------------------------------------------------------------------------------------------ errors

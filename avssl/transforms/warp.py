@@ -108,12 +108,11 @@ def _warped(video: Tensor, matrix: Tensor) -> Tensor:
         (torch.arange(n, device=video.device, dtype=torch.float32) * 2 + 1) / n - 1  # the middles of the pixels
         for n in (height, width)
     )
-    points = torch.stack((x.expand(height, -1), y[:, None].expand(-1, width), torch.ones_like(x).expand(height, -1)))
-    seen = (matrix @ points.flatten(1)).transpose(1, 2)  # (B, H·W, 3)
+    a, b, c = (matrix[:, :, k, None, None] for k in range(3))
+    seen = (a * x + b * y[:, None] + c).movedim(1, -1)  # (B, H, W, 3); a product of matrices may differ with the batch
     # beyond the horizon of a strong map there is nothing to be seen
     depth = seen[..., 2:]
-    place = torch.where(depth > 1e-3, seen[..., :2] / depth.clamp(min=1e-3), 4.0)
-    grid = place.view(-1, height, width, 2)
+    grid = torch.where(depth > 1e-3, seen[..., :2] / depth.clamp(min=1e-3), 4.0)
     centred = video.flatten(1, 2).float() - GREY  # so that the zeros outside are grey
     shown = F.grid_sample(centred, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return (shown + GREY).clamp_(0, 1).view(video.shape).to(video.dtype)

@@ -40,7 +40,9 @@ class View:
 
     def seen(self, points: Array, n: int) -> Array:
         """Which points of the world are at points (m, 2) of the n-th picture."""
-        return _turned((points - 0.5) * self.scale[n], np.full(len(points), self.angle[n])) + self.centre[n]
+        turned = _turned((points - 0.5) * self.scale[n], np.full(len(points), self.angle[n]))
+        seen: Array = turned + self.centre[n]
+        return seen
 
 
 @dataclass(frozen=True, kw_only=True)
