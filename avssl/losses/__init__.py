@@ -6,7 +6,6 @@ from avssl.losses.contrastive import Criterion, InfoNCE, Margin, info_nce, margi
 from avssl.losses.dense import absolute_error, cross_entropy, squared_error, weighted_mean
 from avssl.losses.gather import from_first_rank, gathered, is_first_rank, mean_over_ranks, own_rows
 from avssl.losses.lab import lab_to_rgb, nearest, rgb_to_lab
-from avssl.losses.gather import from_first_rank, gathered, mean_over_ranks
 from avssl.losses.numbers import Bins, Regression, Standardised
 from avssl.losses.triplet import NPairs, Triplet, n_pairs, semi_hard
 
@@ -30,6 +29,7 @@ __all__ = [
     "lab_to_rgb",
     "margin",
     "mean_over_ranks",
+    "n_pairs",
     "nearest",
     "negative_cosine",
     "own_rows",

@@ -1,8 +1,7 @@
 """When to cut: pure functions from what a file holds and a generator to a plan; numbers only."""
 
-from avssl.samplers.clips import ConsecutiveClips, RandomClips, SlidingClips, UniformClips
 from avssl.samplers.camera import AXES, CameraMotion, camera_motion, rotations
-from avssl.samplers.clips import RandomClips, SlidingClips, UniformClips
+from avssl.samplers.clips import ConsecutiveClips, RandomClips, SlidingClips, UniformClips
 from avssl.samplers.grid import ClipSampler, SoundingSampler
 from avssl.samplers.multiview import CloseMoments, SharedMoments
 from avssl.samplers.offsets import SoundOffsets
@@ -17,8 +16,8 @@ __all__ = [
     "CameraMotion",
     "ClipOrder",
     "ClipSampler",
-    "ConsecutiveClips",
     "CloseMoments",
+    "ConsecutiveClips",
     "ForeignSound",
     "Frozen",
     "Pace",

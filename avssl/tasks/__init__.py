@@ -19,9 +19,11 @@ from avssl.tasks.motion import FlowAhead, Things, by_masks, by_motion
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
 from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
 from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle, by_squared_error
+from avssl.tasks.memory import InBatch, Memory, Queue
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, same_moment, synchronised
+from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
 from avssl.tasks.regress import Drawn, Labelled, Numbers, Regress
-from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle
+from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle, by_squared_error
 from avssl.tasks.target import Momentum, SlowCopy
 from avssl.tasks.track import Nodes, PatchNodes, PlaceNodes, Question, Track, WalkThereAndBack
 
@@ -56,12 +58,12 @@ __all__ = [
     "Momentum",
     "Negatives",
     "Nodes",
+    "Numbers",
     "OneByOne",
     "Part",
     "PatchNodes",
     "Patches",
     "PlaceNodes",
-    "Numbers",
     "Policy",
     "Predictor",
     "Puzzle",

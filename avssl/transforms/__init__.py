@@ -13,8 +13,8 @@ from avssl.transforms.views import contrastive_views
 from avssl.transforms.warp import AffineWarp, ProjectiveWarp
 
 __all__ = [
-    "BlockMask",
     "AffineWarp",
+    "BlockMask",
     "Blur",
     "CentreCrop",
     "Chain",
