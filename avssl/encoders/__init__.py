@@ -10,17 +10,12 @@ from avssl.encoders.decoders_maps import ChannelwiseFull, UpDecoder
 from avssl.encoders.decoders_patches import PatchDecoder
 from avssl.encoders.foreign import Foreign, load_foreign, timm_net, torchvision_net
 from avssl.encoders.frame import alexnet, resnet18, resnet50
-from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, Projector
+from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, PlacesHead, Projector
 from avssl.encoders.judges import Judge
 from avssl.encoders.recurrent import lstm, tiny_lstm
 from avssl.encoders.shift import tsm_resnet18, tsm_resnet50
 from avssl.encoders.slowfast import SlowFast, slow_r50, slowfast_r50
 from avssl.encoders.sobel import Sobel
-from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, PlacesHead, Projector
-from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, PlacesHead, Projector
-from avssl.encoders.recurrent import lstm, tiny_lstm
-from avssl.encoders.shift import tsm_resnet18, tsm_resnet50
-from avssl.encoders.slowfast import SlowFast, slow_r50, slowfast_r50
 from avssl.encoders.sound import LogMel, SoundEncoder, sound_resnet18, sound_vgg, tiny_sound
 from avssl.encoders.tiny import tiny_r2plus1d, tiny_resnet
 from avssl.encoders.vit import (

@@ -48,8 +48,6 @@ class VideoNet(Enum):
     alexnet_rotnet = member(partial(frame.alexnet, groups=1, channels=(64, 192, 384, 256, 256), padding=2))
     # of DeepCluster
     alexnet_sobel = member(partial(frame.alexnet, groups=1, padding=2, dropout=0.5, sobel=True))
-    # the convolutions alone
-    alexnet_pool5 = member(partial(frame.alexnet, last="pool5"))
     resnet18 = member(frame.resnet18)
     # of the contrastive random walk
     resnet18_fine = member(partial(frame.resnet18, last="layer3", padding="reflect", stride=8))

@@ -16,10 +16,6 @@ from avssl.tasks.inpainting import Inpainting, by_inpainting
 from avssl.tasks.masked import HiddenFeatures, HiddenPatches
 from avssl.tasks.memory import BatchMemory, Candidates, InBatch, Memory, Negatives, Queue, QueueMemory
 from avssl.tasks.motion import FlowAhead, Things, by_masks, by_motion
-from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
-from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
-from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle, by_squared_error
-from avssl.tasks.memory import InBatch, Memory, Queue
 from avssl.tasks.policies import Policy, Records, cross_modal, instances, same_moment, synchronised
 from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
 from avssl.tasks.regress import Drawn, Labelled, Numbers, Regress
