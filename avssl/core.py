@@ -37,6 +37,7 @@ __all__ = [
     "Sampler",
     "Sound",
     "Span",
+    "Trajectory",
     "Unfit",
     "generator",
 ]
@@ -74,6 +75,47 @@ def _require(condition: bool, what: str) -> None:
         raise ValueError(what)
 
 
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Where a camera was: `poses` (n, 3, 4) at rising `times` (n,) s of the file's clock.
+
+    A pose [R | t] takes a point in the camera's axes (x to the right, y down, z forward) to the world, in any unit of
+    length, as those of KITTI do: Geiger et al., CVPR 2012. Items cut from one file share its arrays.
+    """
+
+    times: np.ndarray
+    poses: np.ndarray
+
+    def __post_init__(self) -> None:
+        times, poses = self.times, self.poses
+        _require(times.ndim == 1 and len(times) > 1, f"times of shape {times.shape}: give two instants or more")
+        _require(poses.shape == (len(times), 3, 4), f"poses of shape {poses.shape}: must be ({len(times)}, 3, 4)")
+        _require(bool(np.isfinite(times).all() and np.isfinite(poses).all()), "times and poses: must be finite")
+        _require(bool((np.diff(times) > 0).all()), "times of a trajectory: must rise")
+        turned = poses[:, :, :3]
+        off = np.abs(turned @ turned.transpose(0, 2, 1) - np.eye(3)).max()
+        _require(
+            bool(off < 0.01), f"poses whose first 3 × 3 numbers are off a rotation by {off:.2g}: must be rotations"
+        )
+
+    def at(self, instant: float) -> np.ndarray:
+        """The pose (3, 4) at an instant (s), between those that are known; beyond them the first or the last."""
+        k = min(max(int(np.searchsorted(self.times, instant)), 1), len(self.times) - 1)
+        share = (instant - self.times[k - 1]) / (self.times[k] - self.times[k - 1])
+        share = min(max(float(share), 0.0), 1.0)
+        blend: np.ndarray = (1 - share) * self.poses[k - 1] + share * self.poses[k]
+        left, _, right = np.linalg.svd(blend[:, :3])  # the rotation that lies nearest
+        return np.concatenate((left @ right, blend[:, 3:]), axis=1)
+
+    def stretch(self, start: float, end: float) -> Trajectory:
+        """That of the stretch [start, end) s, on a clock that starts where the stretch does."""
+        first = max(0, int(np.searchsorted(self.times, start, side="right")) - 1)
+        last = int(np.searchsorted(self.times, end)) + 1
+        first = min(first, len(self.times) - 2)
+        last = max(last, first + 2)
+        return Trajectory(self.times[first:last] - start, self.poses[first:last])
+
+
 @dataclass(frozen=True, kw_only=True)
 class MediaInfo:
     """What a file holds, known before anything is decoded.
@@ -81,7 +123,8 @@ class MediaInfo:
     `duration` is the stretch in which frames are shown (s; 0 for a picture), of a file without pictures that of its
     sound. `frames` is exact: 0 without pictures, 1 for a picture. The sound lies at [sound_start, sound_start +
     sound_duration) on the same clock. `others` are the further files a visit may cut from (`Span.file` ≥ 1). `motion`
-    is the relative amount of change in equal slices of the duration, at any scale; empty: unknown.
+    is the relative amount of change in equal slices of the duration, at any scale; empty: unknown. `camera` is where
+    the camera was, if that is known.
     """
 
     duration: float
@@ -95,6 +138,7 @@ class MediaInfo:
     sound_duration: float = 0.0
     others: tuple[MediaInfo, ...] = ()
     motion: tuple[float, ...] = ()
+    camera: Trajectory | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         _require(math.isfinite(self.duration) and self.duration >= 0, f"duration {self.duration} s: must be ≥ 0")
@@ -231,16 +275,22 @@ class Span:
 class Plan:
     """Every choice for one example, before a pixel is decoded.
 
-    `labels` are known by construction. `parameters` were drawn for the transforms: arrays whose first dimension is S.
+    `labels` are known by construction; `mirrored` has those that a mirror image changes, as they are in it.
+    `parameters` were drawn for the transforms: arrays whose first dimension is S.
     """
 
     spans: tuple[Span, ...]
     labels: Mapping[str, Label] = field(default_factory=dict)
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
+    mirrored: Mapping[str, Label] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require(len(self.spans) > 0, "a plan has at least one span")
-        for name, label in self.labels.items():
+        unknown = sorted(set(self.mirrored) - set(self.labels))
+        _require(
+            not unknown, f"mirrored {unknown}: only what is among the labels {sorted(self.labels)} can be mirrored"
+        )
+        for name, label in (*self.labels.items(), *self.mirrored.items()):
             _require(
                 not isinstance(label, tuple) or len(label) == len(self.spans),
                 f"label {name!r} {label}: give one value, or one for each of the {len(self.spans)} spans",
@@ -250,6 +300,11 @@ class Plan:
                 value.ndim > 0 and value.shape[0] == len(self.spans),
                 f"parameter {name!r} of shape {value.shape}: the first dimension is the {len(self.spans)} spans",
             )
+
+    def in_mirror(self) -> Plan:
+        """The plan of the mirror image: left and right exchanged in what the labels say."""
+        own = {name: self.labels[name] for name in self.mirrored}
+        return replace(self, labels={**self.labels, **self.mirrored}, mirrored=own)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -383,6 +438,13 @@ class Sampler(ABC):
     def others(self) -> int:
         """How many further files a visit cuts from; they come as `info.others`, drawn with the item's generator."""
         return 0
+
+    @property
+    def together(self) -> str:
+        """A column of the manifest whose value the further files share with the item, such as that of the scene which
+        several cameras film at once; '': they come from other groups than the item's.
+        """
+        return ""
 
     @abstractmethod
     def unfit(self, info: MediaInfo) -> str:

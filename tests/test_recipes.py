@@ -60,12 +60,18 @@ SMALL: dict[str, dict[str, Any]] = {
     "xdc": {"frames": 4, "sound": 0.5, "clusters": KMeans(clusters=4)},
     "flow_prediction": {"frames": 4},
     "vjepa": {"frames": 8},
+    "tcn": {"moments": 2},
 }
+
+FILMED = {"ego_motion", "tcn"}
+"""Recipes that ask for poses or for several cameras."""
 
 
 def small(module: ModuleType, name: str, out: Path) -> Any:
     """A recipe's configuration cut down to seconds."""
     toybox = Toybox(train=24, test=24, seconds=2.0, size=40)
+    if name in FILMED:
+        toybox = replace(toybox, train=12, test=12, cameras=2, moving_camera=True, silent=True)
     train = Train(epochs=2, batch_size=8, out=out, device="cpu", probe_every=0)
     return replace(module.Config(**SMALL.get(name, {})), data=Data(toybox=toybox), train=train, size=32)
 
@@ -103,6 +109,36 @@ Numbers = dict[str, Any]
 # What the papers say, as the project's dossiers have it (shared/methods, by file and section). What a preset has in
 # another way than its paper is told beside PAPER in the recipe.
 PAPERS: dict[str, tuple[Numbers, Numbers]] = {
+    "aet": (  # image.md 3.15
+        {"size": 32, "frames": 1, "hidden": None, "encoder": VideoNet.resnet18_small},
+        {
+            "optimizer": "sgd",
+            "nesterov": True,
+            "lr": 0.1,
+            "weight_decay": 5e-4,
+            "batch_size": 512,
+            "schedule": "steps",
+            "milestones": (240, 480, 640, 800),
+            "gamma": 0.2,
+            "epochs": 1500,
+        },
+    ),
+    "ego_motion": (  # video_audio.md 2.13
+        {
+            "size": 227,
+            "frames": 1,
+            "axes": ("x", "z", "yaw"),
+            "longest": 0.7,
+            "bins": 20,
+            "reach": 0,
+            "encoder": VideoNet.alexnet_pool5,
+        },
+        {"optimizer": "sgd"},
+    ),
+    "tcn": (  # video_audio.md 2.11
+        {"size": 299, "frames": 1, "moments": 18, "radius": 0.2, "loss": "triplet", "encoder": VideoNet.resnet50},
+        {"optimizer": "adam", "lr": 1e-3, "batch_size": 1},
+    ),
     "shuffle_and_learn": (  # video_audio.md 2.2
         {
             "size": 227,

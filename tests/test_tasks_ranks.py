@@ -24,12 +24,13 @@ from avssl.encoders import (
     Judge,
     MaskedRows,
     PatchDecoder,
+    PlacesHead,
     Projector,
     UpDecoder,
     tiny_resnet,
     tiny_vit,
 )
-from avssl.losses import Margin, unit_distance
+from avssl.losses import Bins, Margin, NPairs, Regression, Standardised, Triplet, unit_distance
 from avssl.tasks import (
     Adversary,
     Agree,
@@ -42,6 +43,7 @@ from avssl.tasks import (
     HiddenFeatures,
     HiddenPatches,
     Inpainting,
+    Labelled,
     Momentum,
     OneByOne,
     Patches,
@@ -51,6 +53,7 @@ from avssl.tasks import (
     Queue,
     Rebalanced,
     Records,
+    Regress,
     Restore,
     StepsAhead,
     Task,
@@ -68,11 +71,12 @@ BATCH = 8
 
 
 def part(start: int, stop: int, seed: int) -> Example:
-    """Two pictures of each example, a hole in each."""
+    """Two pictures of each example, a hole in each, and two numbers."""
     rng = torch.Generator().manual_seed(seed)
     clips = tuple(Clip(video=torch.rand(BATCH, 1, 3, 16, 16, generator=rng)[start:stop]) for _ in range(2))
     holes = {"holes.boxes": torch.tensor([0.25, 0.25, 0.5, 0.5]).expand(stop - start, 2, 1, 4)}
-    return Example(clips=clips, labels={}, parameters=holes, index=torch.arange(start, stop) + BATCH * seed)
+    numbers = {name: torch.randn(BATCH, generator=rng)[start:stop] for name in "xy"}
+    return Example(clips=clips, labels=numbers, parameters=holes, index=torch.arange(start, stop) + BATCH * seed)
 
 
 def masked_part(start: int, stop: int, seed: int) -> Example:
@@ -112,6 +116,11 @@ def contrast(encoder: FrameEncoder, **knobs: Any) -> Task:
 
 def agree(encoder: FrameEncoder, **knobs: Any) -> Task:
     return Agree(encoder, Projector(64, 8, norm="none"), Projector(8, 8, norm="none"), **knobs)
+
+
+def regress(encoder: FrameEncoder, criterion: Regression) -> Task:
+    head = PlacesHead(64, criterion.outputs, reach=1, width=8)
+    return Regress(encoder, head, target=Labelled(("x", "y")), criterion=criterion)
 
 
 def rows_below(encoder: FrameEncoder) -> Task:
@@ -159,6 +168,10 @@ CASES: dict[str, Case] = {
     "simclr": Case(contrast),
     "unequal": Case(lambda e: contrast(e, policy=unequal)),
     "margin": Case(lambda e: contrast(e, policy=unequal, criterion=Margin(1.5))),
+    "triplet": Case(lambda e: contrast(e, policy=unequal, criterion=Triplet(0.5))),
+    "n-pairs": Case(lambda e: contrast(e, policy=unequal, criterion=NPairs())),
+    "bins": Case(lambda e: regress(e, Bins(((-0.5, 0.5), (0.0, 0.2))))),
+    "standardised": Case(lambda e: regress(e, Standardised((0.0, 1.0), (1.0, 2.0)))),
     "moco": Case(lambda e: contrast(e, negatives=Queue(12, 8), target=Momentum(0.5, symmetric=True))),
     "bank": Case(lambda e: contrast(e, negatives=Bank(2 * BATCH, 8, negatives=5)), seeds=(0, 1, 1)),
     "whole bank": Case(lambda e: contrast(e, negatives=Bank(2 * BATCH, 8, negatives=None)), seeds=(0, 1, 1)),

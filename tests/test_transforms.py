@@ -9,6 +9,7 @@ from transform_batches import INFO, batch_of, frames_repeated, plan_of
 
 from avssl.core import Clip, Example, generator
 from avssl.transforms import (
+    AffineWarp,
     Blur,
     Chain,
     ChannelSplit,
@@ -18,6 +19,7 @@ from avssl.transforms import (
     Grey,
     HorizontalFlip,
     Noise,
+    ProjectiveWarp,
     RandomCrop,
     RandomResizedCrop,
     Rotate90,
@@ -41,6 +43,8 @@ PIXELS: list[Transform] = [
     ChannelSplit(),
     ChannelSplit(scope="clip"),
     Noise(),
+    ProjectiveWarp(beside=False),
+    AffineWarp(beside=False),
 ]
 SOUNDS: list[Transform] = [Gain(), SoundNoise(), SoundNoise(p=0.5), TimeMask(), FrequencyMask()]
 EVERYTHING = HorizontalFlip() | ColourJitter() | Grey() | Blur() | Solarise() | Gain() | SoundNoise() | Rotate90()

@@ -1,6 +1,6 @@
 """Items × sampler × transform → batches."""
 
-from avssl.data.choice import Data, one_thing, one_way
+from avssl.data.choice import Data, moving_camera, one_thing, one_way, two_cameras
 from avssl.data.clips import Clips, Reading
 from avssl.data.collate import by_shape, collate
 from avssl.data.items import Catalogue, Entry, Item, entries, write_manifest
@@ -30,7 +30,9 @@ __all__ = [
     "collate",
     "entries",
     "epoch_order",
+    "moving_camera",
     "one_thing",
     "one_way",
+    "two_cameras",
     "write_manifest",
 ]

@@ -15,11 +15,11 @@ from avssl.data.clips import Clips, Reading
 from avssl.data.items import Catalogue
 from avssl.data.scan import Damaged, catalogue
 from avssl.media import Decoding, measured, unpacked
-from avssl.media.toybox import ONE_WAY_MOTIONS, Toybox, make_toybox
+from avssl.media.toybox import ONE_WAY_MOTIONS, PROGRESSING_MOTIONS, Toybox, make_toybox
 from avssl.samplers import ForeignSound, Frozen
 from avssl.transforms import Noise, Transform
 
-__all__ = ["Data", "one_thing", "one_way"]
+__all__ = ["Data", "moving_camera", "one_thing", "one_way", "two_cameras"]
 
 LOOKED_AT = 1000
 """Items, at most, among which those are found that decoding is measured on."""
@@ -140,6 +140,22 @@ def one_thing() -> Data:
     What the thing is can be learnt from single pictures there, in minutes; among distractors that takes far longer.
     """
     return Data(toybox=Toybox(distractors=0, drifting_camera=False))
+
+
+def moving_camera() -> Data:
+    """The toybox of cameras that move, of which the poses are known: the default of the tasks that ask for them."""
+    return Data(toybox=Toybox(moving_camera=True, silent=True, seconds=3.0), repeats=2)
+
+
+def two_cameras() -> Data:
+    """The toybox of motions that never come back, filmed by two cameras: the default of the tasks that ask for them.
+
+    Its background stands still, as a drifting one would tell the time like a clock.
+    """
+    toybox = Toybox(
+        train=200, test=60, motions=PROGRESSING_MOTIONS, silent=True, distractors=0, drifting_camera=False, cameras=2
+    )
+    return Data(toybox=toybox)
 
 
 def _known(kind: type[Data | Toybox | Decoding], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
+
 from avssl.core import Example, MediaError, MediaInfo, Plan, Rng, Sampler, generator
 from avssl.data.items import Item
 from avssl.data.scan import Damaged
@@ -76,7 +78,7 @@ class Clips:
         """
         if not items:
             raise ValueError("no items to cut clips from: check --data.root and the split")
-        reasons = _reasons([i.info for i in items], sampler)
+        reasons = _with_companions(items, _reasons([i.info for i in items], sampler), sampler)
         fit = tuple(i for i, why in zip(items, reasons, strict=True) if not why)
         remedy = _STOPS if damaged == "stop" else _LEFT_OUT
         unfit = tuple(MediaError(i.path, why, remedy) for i, why in zip(items, reasons, strict=True) if why)
@@ -126,6 +128,20 @@ class Clips:
         drawn = [self._drawn(position, epoch, r) for r in range(first, first + self.repeats)]
         return Visit(epoch, tuple(files for files, _ in drawn), tuple(rng for _, rng in drawn))
 
+    def labels(self, names: Sequence[str], *, most: int = 2000) -> np.ndarray:
+        """Labels (n, A) of examples evenly spread over the items, as the first epoch draws them; no I/O.
+
+        Raises:
+            ValueError: the sampler gives no label of one of the names, or one for each clip.
+        """
+        rows = []
+        for position in range(0, len(self), -(-len(self) // most)):
+            labels = self.plan(position)[0].labels
+            if missing := [n for n in names if n not in labels or isinstance(labels[n], tuple)]:
+                raise ValueError(f"labels {missing}: the sampler gives {sorted(labels)}; name some of one value each")
+            rows.append([labels[n] for n in names])
+        return np.array(rows, np.float64)
+
     def seen_as(self, sampler: Sampler, transform: Transform | None = None) -> Clips:
         """The same items, every one of them, cut in another way: for a pass over all of them while training."""
         return replace(self, sampler=sampler, transform=transform, repeats=1, held_out=None)
@@ -143,9 +159,14 @@ class Clips:
         return (item, *self._others(position, self.sampler.at(epoch).others, rng)), rng
 
     def _others(self, position: int, count: int, rng: Rng) -> tuple[Item, ...]:
-        """Further files, all different, of other groups than this one's where there are any."""
+        """Further files, all different: those that share what the sampler says with this one, or else of other groups
+        than this one's where there are any.
+        """
         if not count:
             return ()
+        if self.sampler.together:
+            companions = [k for k in self._sharing[self._shared_by(position)] if k != position]
+            return tuple(self.items[companions[int(k)]] for k in rng.choice(len(companions), count, replace=False))
         inside = self._inside.get(self.items[position].group)
         elsewhere = 0 if inside is None else len(self.items) - len(inside)
         drawn: list[int] = []
@@ -158,6 +179,17 @@ class Clips:
             if other not in drawn:
                 drawn.append(other)
         return tuple(self.items[i] for i in drawn)
+
+    def _shared_by(self, position: int) -> str:
+        return self.items[position].columns.get(self.sampler.together, "")
+
+    @cached_property
+    def _sharing(self) -> Mapping[str, Sequence[int]]:
+        """The positions of the items by what they share."""
+        found: dict[str, list[int]] = {}
+        for position in range(len(self.items)):
+            found.setdefault(self._shared_by(position), []).append(position)
+        return found
 
     @cached_property
     def _inside(self) -> Mapping[str, Sequence[int]]:
@@ -190,6 +222,23 @@ def _reasons(infos: Sequence[MediaInfo], sampler: Sampler) -> list[str]:
     usual = Counter(shapes[kind] for kind, _ in fit).most_common(1)[0][0]
     odd = {kind: _odd(shape, usual) for kind, shape in shapes.items() if shape != usual}
     return [why or odd.get(kind, "") for kind, why in zip(kinds, reasons, strict=True)]
+
+
+def _with_companions(items: Sequence[Item], reasons: Sequence[str], sampler: Sampler) -> list[str]:
+    """The reasons, and why those items cannot be cut that lack others which share what they must."""
+    column, wanted = sampler.together, sampler.others
+    if not column or not wanted:
+        return list(reasons)
+    shared = [item.columns.get(column, "") for item in items]
+    fit = Counter(value for value, why in zip(shared, reasons, strict=True) if not why)
+
+    def lonely(value: str) -> str:
+        if value and fit[value] > wanted:
+            return ""
+        has = f"{fit[value] - 1} other files share its {column} {value!r}" if value else f"has no {column!r}"
+        return f"{has}, and the sampler cuts from {wanted} that do: name them in the manifest's column {column!r}"
+
+    return [why or lonely(value) for value, why in zip(shared, reasons, strict=True)]
 
 
 def _shape(info: MediaInfo, sampler: Sampler) -> _Shape:

@@ -101,8 +101,9 @@ def entries(source: Path) -> list[Entry]:
     they are the splits and those inside them the labels. Where there are none but tar files, the media in those are
     listed, with the columns that `.json` and `.cls` members of the same name tell. A tar file is such a folder, too.
 
-    A manifest is a CSV file with a column `path` (relative to it) and, if wanted, `label, split, group, start, end` and
-    any others. A folder that holds a `manifest.csv` is that manifest.
+    A manifest is a CSV file with a column `path` (relative to it) and, if wanted, `label, split, group, start, end`,
+    `poses` (see `avssl.data.poses`; relative to it) and any others. A folder that holds a `manifest.csv` is that
+    manifest.
 
     Raises:
         MediaError: the source is missing or empty, or a line of the manifest cannot be understood.
@@ -197,6 +198,8 @@ def _row(manifest: Path, line: int, row: Mapping[str | None, str | list[str] | N
         raise MediaError(manifest, f"line {line}: from {start} s to {end} s", "0 ≤ start < end")
     if not columns.get("path"):
         raise MediaError(manifest, f"line {line}: no path", "every line names a file")
+    if columns.get("poses"):
+        columns["poses"] = str(manifest.parent / columns["poses"])
     return Entry(
         path=manifest.parent / columns["path"],
         label=columns.get("label", ""),

@@ -14,8 +14,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from avssl.core import MediaError, MediaInfo
+from avssl.core import MediaError, MediaInfo, Trajectory
 from avssl.data.items import Catalogue, Entry, Item, entries
+from avssl.data.poses import read_poses
 from avssl.data.sets import named, read
 from avssl.data.tables import read_tables, write_tables
 from avssl.media import Coding, Stamp, look, packed, stamp_of, unpacked
@@ -44,12 +45,13 @@ def catalogue(source: Path, *, damaged: Damaged = "skip", workers: int = 4) -> C
     known = _look(place, [e.path for e in listed], workers=workers)
     items: list[Item] = []
     rejected: list[MediaError] = []
+    cameras: dict[str, Trajectory | MediaError] = {}
     for index, entry in enumerate(listed):
         found = known[entry.path]
         try:
             if isinstance(found, MediaError):
                 raise found
-            info = _stretch(entry, found.info)
+            info = _filmed(entry, _stretch(entry, found.info), cameras)
             items.append(Item(index=index, info=info, table=found.table, **_fields(entry)))
         except MediaError as e:
             if damaged == "stop":
@@ -107,6 +109,21 @@ def _stretch(entry: Entry, info: MediaInfo) -> MediaInfo:
         sound_start=first - entry.start if info.has_sound else 0.0,
         sound_duration=max(0.0, last - first) if info.has_sound else 0.0,
     )
+
+
+def _filmed(entry: Entry, info: MediaInfo, cameras: dict[str, Trajectory | MediaError]) -> MediaInfo:
+    """The same with where the camera was, if a column says where that is told; every such file is read once."""
+    if not (told := entry.columns.get("poses", "")):
+        return info
+    if told not in cameras:
+        try:
+            cameras[told] = read_poses(Path(told))
+        except MediaError as e:
+            cameras[told] = forgotten(e)
+    camera = cameras[told]
+    if isinstance(camera, MediaError):
+        raise camera
+    return replace(info, camera=camera.stretch(entry.start, entry.start + info.duration))
 
 
 def _part(motion: tuple[float, ...], start: float, end: float) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ from avssl.encoders.decoders_maps import ChannelwiseFull, UpDecoder
 from avssl.encoders.decoders_patches import PatchDecoder
 from avssl.encoders.foreign import Foreign, load_foreign, timm_net, torchvision_net
 from avssl.encoders.frame import alexnet, resnet18, resnet50
-from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, Projector
+from avssl.encoders.heads import ConcatHead, EachHead, FusionHead, Head, PairwiseHead, PlacesHead, Projector
 from avssl.encoders.judges import Judge
 from avssl.encoders.recurrent import lstm, tiny_lstm
 from avssl.encoders.shift import tsm_resnet18, tsm_resnet50
@@ -65,6 +65,7 @@ __all__ = [
     "PairwiseHead",
     "PatchDecoder",
     "PatchEncoder",
+    "PlacesHead",
     "Projector",
     "RecurrentEncoder",
     "SlowFast",

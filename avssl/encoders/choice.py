@@ -52,6 +52,8 @@ class VideoNet(Enum):
     # of the contrastive random walk
     resnet18_fine = member(partial(frame.resnet18, last="layer3", padding="reflect", stride=8))
     resnet18_fine_grey = member(partial(frame.resnet18, last="layer3", padding="reflect", stride=8, colour=False))
+    # for pictures of 32 to 64 pixels
+    resnet18_small = member(partial(frame.resnet18, stem="small"))
     resnet18_gn = member(partial(frame.resnet18, norm="group"))
     resnet50 = member(frame.resnet50)
     resnet50_gn = member(partial(frame.resnet50, norm="group"))

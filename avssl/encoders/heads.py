@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 from typing import ClassVar, Literal
 
@@ -9,13 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ConcatHead", "EachHead", "FusionHead", "Head", "PairwiseHead", "Projector"]
+__all__ = ["ConcatHead", "EachHead", "FusionHead", "Head", "PairwiseHead", "PlacesHead", "Projector"]
 
 
 class Head(nn.Module):
-    """A module over the features (B, S, D) of S clips; one that is `over_time` takes sequences (B, S, L, D)."""
+    """A module over the features (B, S, D) of S clips.
+
+    One that is `over_time` takes sequences (B, S, L, D), and one that is `over_places` takes maps (B, S, D, T, H, W).
+    """
 
     over_time: ClassVar[bool] = False
+    over_places: ClassVar[bool] = False
 
 
 def _classifier(wide: int, classes: int, hidden: int | None, dropout: float) -> nn.Sequential:
@@ -180,3 +185,67 @@ class Projector(nn.Module):
         """Embeddings, not yet of unit length."""
         y: Tensor = self.layers(x.flatten(0, -2))
         return torch.unflatten(y, 0, x.shape[:-1])
+
+
+class PlacesHead(Head):
+    """One answer for all clips, from their maps side by side: (B, S, D, T, H, W) → (B, out).
+
+    Convolutions compare what the clips have at and around each place, as a mean over places could not; their answer is
+    averaged over `places` × `places` parts of the frame. After the network on top of Agrawal et al., ICCV 2015,
+    arXiv:1505.01596, section 3. With `reach` they also see how alike each place of the first clip is to those of every
+    other clip up to so many places away, as in FlowNet, Dosovitskiy et al., ICCV 2015, arXiv:1504.06852, section 3:
+    small networks hardly find that out by themselves.
+    """
+
+    over_places: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        dim: int,
+        out: int,
+        *,
+        clips: int = 2,
+        reach: int = 0,
+        width: int = 64,
+        layers: int = 2,
+        places: int = 4,
+    ) -> None:
+        super().__init__()
+        if width % 8 or layers < 1 or clips < 1 or reach < 0:
+            raise ValueError(
+                f"width {width}, layers {layers}, clips {clips}, reach {reach}: a multiple of 8, ≥ 1, ≥ 1 and ≥ 0"
+            )
+        self.clips, self.reach = clips, reach
+        steps: list[nn.Module] = []
+        wide = clips * dim + (clips - 1) * (2 * reach + 1) ** 2 * (reach > 0)
+        for _ in range(layers):
+            convolution = nn.Conv2d(wide, width, 3, padding=1, bias=False)
+            steps += [convolution, nn.GroupNorm(8, width), nn.ReLU(inplace=True)]
+            wide = width
+        self.layers = nn.Sequential(
+            *steps, nn.AdaptiveAvgPool2d(places), nn.Flatten(), nn.Linear(width * places**2, out)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The answers."""
+        if x.ndim != 6 or x.shape[1] != self.clips:
+            raise ValueError(f"maps of shape {tuple(x.shape)}: must be (B, S, D, T, H, W) with S = {self.clips}")
+        maps = x.mean(dim=3)
+        seen = [maps.flatten(1, 2)]
+        if self.reach:
+            seen += [_alike(maps[:, 0], maps[:, k], self.reach).to(maps.dtype) for k in range(1, self.clips)]
+        y: Tensor = self.layers(torch.cat(seen, dim=1))
+        return y
+
+
+def _alike(a: Tensor, b: Tensor, reach: int) -> Tensor:
+    """Cosines of each place of a map (B, D, H, W) with those of another up to `reach` away: (B, (2 reach + 1)², H, W).
+
+    They are multiplied by √D, so that those of unlike places are of about the size of the features themselves.
+    """
+    # what all places share says nothing of which is which
+    a, b = (F.normalize((m - m.mean(dim=(2, 3), keepdim=True)).float(), dim=1) for m in (a, b))
+    around = F.unfold(b, 2 * reach + 1, padding=reach)
+    around = around.view(*b.shape[:2], -1, *b.shape[2:])
+    alike: Tensor = (a[:, :, None] * around).sum(dim=1) * math.sqrt(a.shape[1])
+    return alike

@@ -38,6 +38,7 @@ from avssl.evaluation.head import Card, Head, LinearHead, load_head, save_head
 from avssl.evaluation.knn import NearestNeighbours, nearest, nearest_neighbours
 from avssl.evaluation.layers import Layers, Pooled, Pooling, Tokens, pooled_to
 from avssl.evaluation.linear import LinearProbe, fit_linear, linear_probe
+from avssl.evaluation.moments import Moments, alignment_error, moments_of, tell_moments
 from avssl.evaluation.multilabel import ManyLabelProbe, Ranked, many_label_probe
 from avssl.evaluation.neighbours import Neighbours, picture_neighbours
 from avssl.evaluation.probe import Probe, probes
@@ -85,6 +86,7 @@ __all__ = [
     "Matching",
     "Measured",
     "Modality",
+    "Moments",
     "NearestNeighbours",
     "Neighbours",
     "Pair",
@@ -108,6 +110,7 @@ __all__ = [
     "across_runs",
     "affinity",
     "alignment",
+    "alignment_error",
     "apply_recogniser",
     "area_under_curve",
     "attentive_probe",
@@ -156,6 +159,7 @@ __all__ = [
     "mask_scores",
     "mean_colour",
     "mean_log_mel",
+    "moments_of",
     "naive",
     "nearest",
     "nearest_neighbours",
@@ -174,6 +178,7 @@ __all__ = [
     "shortened",
     "sync_curve",
     "synchrony",
+    "tell_moments",
     "transfer",
     "transfer_dense",
     "uniformity",

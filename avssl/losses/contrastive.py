@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -62,9 +63,12 @@ def retrieved(similarity: Tensor, policy: Tensor) -> Tensor:
 class Criterion(ABC):
     """A loss over pairs as a choice: a mean over `terms(policy)` terms, and a share of right answers."""
 
+    unit: ClassVar[bool] = True
+    """Whether embeddings are made of unit length first, so that similarities are cosines; else inner products."""
+
     @abstractmethod
     def __call__(self, similarity: Tensor, policy: Tensor, /) -> Tensor:
-        """The loss, from cosines (n, m) and their policy."""
+        """The loss, from similarities (n, m) and their policy."""
 
     @abstractmethod
     def terms(self, policy: Tensor) -> Tensor:

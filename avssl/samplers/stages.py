@@ -26,11 +26,18 @@ class Stages(Sampler):
             bool(epochs) and epochs[0] == 0 and epochs == sorted(set(epochs)),
             f"stages start at epochs {epochs}: must be 0 first, then rising",
         )
+        columns = {sampler.together for _, sampler in self.stages if sampler.others}
+        check(len(columns) < 2, f"stages with further files that share {sorted(columns)}: must be one column for all")
 
     @property
     def others(self) -> int:
         """The most that a stage asks for."""
         return max(sampler.others for _, sampler in self.stages)
+
+    @property
+    def together(self) -> str:
+        """What the stages that ask for further files share."""
+        return next((sampler.together for _, sampler in self.stages if sampler.others), "")
 
     def at(self, epoch: int) -> Sampler:
         """The sampler of the last stage that has begun."""
@@ -65,6 +72,11 @@ class Frozen(Sampler):
     def others(self) -> int:
         """What the sampler asks for."""
         return self.sampler.others
+
+    @property
+    def together(self) -> str:
+        """What the sampler asks for."""
+        return self.sampler.together
 
     def at(self, epoch: int) -> Sampler:
         """The frozen sampler of an epoch."""
@@ -104,6 +116,11 @@ class ForeignSound(Sampler):
     def others(self) -> int:
         """What the sampler asks for, and at least one."""
         return max(1, self.sampler.others)
+
+    @property
+    def together(self) -> str:
+        """What the sampler asks for."""
+        return self.sampler.together
 
     def at(self, epoch: int) -> Sampler:
         """The same with the sampler of an epoch."""

@@ -16,8 +16,9 @@ from avssl.tasks.inpainting import Inpainting, by_inpainting
 from avssl.tasks.masked import HiddenFeatures, HiddenPatches
 from avssl.tasks.memory import BatchMemory, Candidates, InBatch, Memory, Negatives, Queue, QueueMemory
 from avssl.tasks.motion import FlowAhead, Things, by_masks, by_motion
-from avssl.tasks.policies import Policy, Records, cross_modal, instances, synchronised
+from avssl.tasks.policies import Policy, Records, cross_modal, instances, same_moment, synchronised
 from avssl.tasks.predictors import Grid, OneByOne, Patches, StepsAhead, blocks, over_time
+from avssl.tasks.regress import Drawn, Labelled, Numbers, Regress
 from avssl.tasks.restore import Measure, Puzzle, Restore, Riddle, by_squared_error
 from avssl.tasks.target import Momentum, SlowCopy
 from avssl.tasks.track import Nodes, PatchNodes, PlaceNodes, Question, Track, WalkThereAndBack
@@ -36,6 +37,7 @@ __all__ = [
     "Continuation",
     "Contrast",
     "CopyColours",
+    "Drawn",
     "Features",
     "FlowAhead",
     "Foresee",
@@ -46,11 +48,13 @@ __all__ = [
     "InBatch",
     "Inpainting",
     "KMeans",
+    "Labelled",
     "Measure",
     "Memory",
     "Momentum",
     "Negatives",
     "Nodes",
+    "Numbers",
     "OneByOne",
     "Part",
     "PatchNodes",
@@ -64,6 +68,7 @@ __all__ = [
     "QueueMemory",
     "Rebalanced",
     "Records",
+    "Regress",
     "Restore",
     "Riddle",
     "SlowCopy",
@@ -84,5 +89,6 @@ __all__ = [
     "grouped",
     "instances",
     "over_time",
+    "same_moment",
     "synchronised",
 ]

@@ -85,20 +85,21 @@ def grouped(parameters: Iterable[nn.Parameter], settings: Mapping[str, Any] | No
     return [group for group in groups if group["params"]]
 
 
-def encoded(encoder: Encoder, clips: Sequence[Clip], *, over_time: bool = False) -> Tensor:
-    """Features of S clips of a batch, (B, S, D), or with `over_time` their sequences (B, S, L, D).
+def encoded(encoder: Encoder, clips: Sequence[Clip], *, over_time: bool = False, over_places: bool = False) -> Tensor:
+    """Features of S clips of a batch, (B, S, D); with `over_time` their sequences (B, S, L, D), and with `over_places`
+    their maps, (B, S, D, T', H', W') of video and (B, S, D, L, F) of sound.
 
     Clips of one shape pass the encoder together, so that batch normalisation sees them all. S counts the clips that
     have what the encoder takes: an example may have its frames once and several sounds.
 
     Raises:
-        ValueError: no clip has what the encoder takes, or sequences differ in length.
+        ValueError: no clip has what the encoder takes, or sequences or maps differ in size.
     """
     media = [clip.video if encoder.modality == "video" else clip.audio for clip in clips]
     tensors = [x for x in media if x is not None]
     if not tensors:
         raise ValueError(f"none of the {len(clips)} clips has {encoder.modality}, which the encoder takes: cut it")
-    run = encoder.sequence if over_time else encoder
+    run = encoder.last if over_places else encoder.sequence if over_time else encoder
     if len({x.shape for x in tensors}) == 1:
         x = torch.stack(tensors, dim=1).flatten(0, 1) if len(tensors) > 1 else tensors[0]
         return torch.unflatten(run(x), 0, (-1, len(tensors)))

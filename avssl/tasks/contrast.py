@@ -24,8 +24,9 @@ _MODALITIES = ("video", "sound")
 class _Branch(nn.Module):
     """Encoders with their projectors, by modality."""
 
-    def __init__(self, streams: dict[str, tuple[Encoder, nn.Module]]) -> None:
+    def __init__(self, streams: dict[str, tuple[Encoder, nn.Module]], *, unit: bool) -> None:
         super().__init__()
+        self.unit = unit
         self.encoders = nn.ModuleDict({name: stream[0] for name, stream in streams.items()})
         self.projectors = nn.ModuleDict({name: stream[1] for name, stream in streams.items()})
 
@@ -33,11 +34,11 @@ class _Branch(nn.Module):
         return {name: encoder for name, encoder in self.encoders.items() if isinstance(encoder, Encoder)}
 
     def forward(self, clips: Sequence[Clip]) -> Tensor:
-        """Embeddings of unit length, (modalities · B · S, d): modality by modality, example by example."""
+        """Embeddings, (modalities · B · S, d): modality by modality, example by example."""
         parts = []
         for name, encoder in self.found().items():
             z: Tensor = self.projectors[name](encoded(encoder, clips))
-            parts.append(F.normalize(z.float(), dim=-1).flatten(0, 1))
+            parts.append((F.normalize(z.float(), dim=-1) if self.unit else z.float()).flatten(0, 1))
         if len({z.shape[1] for z in parts}) > 1:
             raise ValueError(f"embeddings of sizes {[z.shape[1] for z in parts]}: projectors must give one size")
         return torch.cat(parts)
@@ -73,7 +74,7 @@ class Contrast(Task):
 
     Args:
         encoder: of video, or of sound for contrasts of sound alone.
-        projector: from features to embeddings, which are then made of unit length.
+        projector: from features to embeddings, which are then made of unit length if the criterion asks for it.
         policy: which pairs attract, repel or are ignored.
         criterion: loss over the pairs.
         negatives: where candidates come from.
@@ -105,7 +106,9 @@ class Contrast(Task):
         self.policy = policy
         self.criterion = InfoNCE() if criterion is None else criterion
         self.momentum = target
-        self.online = _Branch({name: streams[name] for name in _MODALITIES if name in streams})
+        self.online = _Branch(
+            {name: streams[name] for name in _MODALITIES if name in streams}, unit=self.criterion.unit
+        )
         self.target: nn.Module | None = None if target is None else SlowCopy(self.online, target)
         modalities = [_MODALITIES.index(name) for name in self.online.encoders]
         self.memory: Memory = (InBatch() if negatives is None else negatives).build(modalities)
@@ -143,7 +146,7 @@ class Contrast(Task):
         loss = self.criterion(similarity, policy) * self._weight(policy)
         with torch.no_grad():
             accuracy = self.criterion.accuracy(similarity, policy)
-        return {"loss": loss, "accuracy": accuracy, "spread": spread(anchors)}
+        return {"loss": loss, "accuracy": accuracy, "spread": spread(F.normalize(anchors, dim=1))}
 
     def _weight(self, policy: Tensor) -> Tensor:
         """How much this rank's loss weighs in the mean over ranks: by its number of terms."""

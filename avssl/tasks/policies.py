@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-__all__ = ["Policy", "Records", "cross_modal", "instances", "synchronised"]
+__all__ = ["Policy", "Records", "cross_modal", "instances", "same_moment", "synchronised"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,3 +119,35 @@ def _synchronised(anchors: Records, candidates: Records, *, label: str, repel_ot
     if repel_others:
         repel = repel | (~same & across)
     return _signs(pair & in_sync, repel)
+
+
+def same_moment(
+    *, near: float, far: float, across: str = "", others: Literal["ignore", "repel"] = "ignore", label: str = "time"
+) -> Policy:
+    """Clips of one example attract where the times in `label` (s) are at most `near` apart, and repel beyond `far`.
+
+    With `across`, the name of a label, only those attract that differ in it, such as in their camera. `others` says
+    what becomes of clips of different examples; all other pairs are ignored. TCN: Sermanet et al., ICRA 2018,
+    arXiv:1704.06888, section 3.
+
+    Raises:
+        ValueError: not 0 ≤ `near` ≤ `far`, or `others` is neither "ignore" nor "repel".
+    """
+    if not 0 <= near <= far or others not in {"ignore", "repel"}:
+        raise ValueError(f"near {near} s, far {far} s, others {others!r}: 0 ≤ near ≤ far, and 'ignore' or 'repel'")
+    return partial(_same_moment, near=near, far=far, across=across, label=label, repel_others=others == "repel")
+
+
+def _same_moment(
+    anchors: Records, candidates: Records, *, near: float, far: float, across: str, label: str, repel_others: bool
+) -> Tensor:
+    hair = 1e-4  # of a second: what rounding may take
+    same = same_example(anchors, candidates)
+    apart = (anchors.label(label)[:, None] - candidates.label(label)).abs()
+    if across:
+        attract = same & (apart <= near + hair) & ~_equal(anchors.label(across), candidates.label(across))
+    else:
+        itself = _equal(anchors.clip, candidates.clip) & _equal(anchors.modality, candidates.modality)
+        attract = same & (apart <= near + hair) & ~itself
+    repel = same & (apart > far + hair)
+    return _signs(attract, repel | ~same if repel_others else repel)

@@ -10,8 +10,10 @@ from avssl.transforms.sound import FrequencyMask, Gain, SoundNoise, TimeMask
 from avssl.transforms.space import CentreCrop, FiveCrop, FrameCropJitter, RandomCrop, RandomResizedCrop, ThreeCrop
 from avssl.transforms.turn import HorizontalFlip, Rotate90
 from avssl.transforms.views import contrastive_views
+from avssl.transforms.warp import AffineWarp, ProjectiveWarp
 
 __all__ = [
+    "AffineWarp",
     "BlockMask",
     "Blur",
     "CentreCrop",
@@ -28,6 +30,7 @@ __all__ = [
     "Noise",
     "PatchGrid",
     "PatchMask",
+    "ProjectiveWarp",
     "RandomCrop",
     "RandomMask",
     "RandomResizedCrop",

@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 from torch import Tensor
@@ -53,6 +53,11 @@ class Transform(ABC):
 @dataclass(frozen=True, kw_only=True)
 class Part(Transform):
     """A single transform."""
+
+    places_labels: ClassVar[bool] = False
+    """Whether what it records says where things are, so that a mirror image afterwards would falsify it."""
+    mirrors: ClassVar[bool] = False
+    """Whether it may exchange left and right."""
 
     scope: Scope = "clip"
     """What shares a draw: "sample" all clips of an example, "clip" all frames of a clip, "frame" each frame its own."""
@@ -114,8 +119,8 @@ class Chain(Transform):
     """Transforms one after the other, as `a | b` makes it.
 
     Raises:
-        ValueError: after `Rotate90` comes a mirror image, which would falsify its label, or a crop, which is made while
-            decoding and so before it.
+        ValueError: after a transform that says where things are, as `Rotate90` does, comes a mirror image, which would
+            falsify that, or a crop, which is made while decoding and so before it.
     """
 
     transforms: tuple[Transform, ...]
@@ -124,12 +129,11 @@ class Chain(Transform):
     def __post_init__(self) -> None:
         parts = named_uniquely([p for t in self.transforms for p in t.parts])
         object.__setattr__(self, "transforms", parts)
-        names = [type(p).__name__ for p in parts]
-        after = parts[names.index("Rotate90") + 1 :] if "Rotate90" in names else ()
-        for part in after:
-            name = type(part).__name__
-            require(name != "HorizontalFlip", "HorizontalFlip after Rotate90 turns 90° into 270°: write it before")
-            require(not isinstance(part, SpaceTransform), f"{name} crops while decoding: write it before Rotate90")
+        first = next((i for i, p in enumerate(parts) if p.places_labels), len(parts))
+        for part in parts[first + 1 :]:
+            name, before = type(part).__name__, type(parts[first]).__name__
+            require(not part.mirrors, f"{name} after {before} would falsify what it says: write it before")
+            require(not isinstance(part, SpaceTransform), f"{name} crops while decoding: write it before {before}")
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -188,9 +192,12 @@ def repeat_spans(plan: Plan, times: int, change: Callable[[Span, int], Span] = l
     """
     count = len(plan.spans)
     spans = tuple(change(span, k) for span in plan.spans for k in range(times))
-    labels = {
-        k: tuple(x for x in v for _ in range(times)) if isinstance(v, tuple) and len(v) == count else v
-        for k, v in plan.labels.items()
-    }
+    labels, mirrored = (
+        {
+            k: tuple(x for x in v for _ in range(times)) if isinstance(v, tuple) and len(v) == count else v
+            for k, v in known.items()
+        }
+        for known in (plan.labels, plan.mirrored)
+    )
     parameters = {k: np.repeat(v, times, axis=0) for k, v in plan.parameters.items()}
-    return Plan(spans=spans, labels=labels, parameters=parameters)
+    return Plan(spans=spans, labels=labels, parameters=parameters, mirrored=mirrored)

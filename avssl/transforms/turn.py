@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +17,12 @@ __all__ = ["HorizontalFlip", "Rotate90"]
 
 @dataclass(frozen=True, kw_only=True)
 class HorizontalFlip(Part):
-    """Left and right exchanged; before `Rotate90`, never after it, which would falsify the label."""
+    """Left and right exchanged, also in the labels that speak of them (`Plan.mirrored`).
+
+    Write it before `Rotate90` or a warp, never after it, which would falsify what that says.
+    """
+
+    mirrors: ClassVar[bool] = True
 
     p: float = 0.5
     """Probability."""
@@ -26,9 +32,21 @@ class HorizontalFlip(Part):
         require(0 <= self.p <= 1, f"p {self.p}: must be a probability")
 
     def draw(self, plan: Plan, info: MediaInfo, rng: Rng, /) -> Plan:
-        """The plan with `on`, (S,) bool or, for frames, (S, Tmax)."""
+        """The plan with `on`, (S,) bool or, for frames, (S, Tmax).
+
+        Raises:
+            ValueError: some clips are mirrored without others, and labels say where left is.
+        """
         on = self.shared(plan, lambda n: rng.random(n)) < self.p
         on[~self.mask(plan)] = False
+        if plan.mirrored:
+            alike = self.scope == "sample" or (self.scope == "clip" and len(plan.spans) == 1)
+            require(
+                alike and bool(self.mask(plan).all()),
+                f"HorizontalFlip of scope {self.scope!r}: labels {sorted(plan.mirrored)} say where left is, so all "
+                "clips are mirrored or none: set scope='sample' and only=None",
+            )
+            plan = plan.in_mirror() if on.any() else plan
         return self.record(plan, on=on)
 
     def apply(self, batch: Example, /) -> Example:
@@ -51,6 +69,8 @@ class Rotate90(Part):
     With `all` each clip is there four times (4 S clips, those of one side by side), once in every rotation.
     Transforms written before it do the same to all four; those written after it are drawn for each.
     """
+
+    places_labels: ClassVar[bool] = True
 
     all: bool = True
     """Whether every clip is shown in all four rotations; else in one at random."""

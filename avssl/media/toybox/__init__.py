@@ -1,6 +1,15 @@
 """The toybox: clips that we make ourselves, of things that move and sound by physics, with all the truth about them."""
 
-from avssl.media.toybox.choice import DEFAULT_MOTIONS, MOTIONS, ONE_WAY_MOTIONS, SHAPES, TIMBRES, MotionName, Toybox
+from avssl.media.toybox.choice import (
+    DEFAULT_MOTIONS,
+    MOTIONS,
+    ONE_WAY_MOTIONS,
+    PROGRESSING_MOTIONS,
+    SHAPES,
+    TIMBRES,
+    MotionName,
+    Toybox,
+)
 from avssl.media.toybox.drawing import Role, Scene, cast, draw_scene
 from avssl.media.toybox.facts import Truth, scene_truth
 from avssl.media.toybox.facts import read_truth as truth
@@ -14,6 +23,7 @@ __all__ = [
     "DEFAULT_MOTIONS",
     "MOTIONS",
     "ONE_WAY_MOTIONS",
+    "PROGRESSING_MOTIONS",
     "SHAPES",
     "TIMBRES",
     "Motion",

@@ -7,7 +7,16 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["DEFAULT_MOTIONS", "MOTIONS", "ONE_WAY_MOTIONS", "SHAPES", "TIMBRES", "MotionName", "Toybox"]
+__all__ = [
+    "DEFAULT_MOTIONS",
+    "MOTIONS",
+    "ONE_WAY_MOTIONS",
+    "PROGRESSING_MOTIONS",
+    "SHAPES",
+    "TIMBRES",
+    "MotionName",
+    "Toybox",
+]
 
 MotionName: TypeAlias = Literal[
     "bounce",
@@ -50,6 +59,9 @@ Where each has its mirror in time, as by default, one cannot tell which of two p
 direction within them.
 """
 
+PROGRESSING_MOTIONS: tuple[MotionName, ...] = ("bounce", "rebound", "grow", "shrink")
+"""Motions that progress over the whole clip, so that what is shown tells when it is."""
+
 SHAPES = ("disc", "square", "triangle", "ring", "cross", "star")
 """The appearance classes: shapes. All wear the same colours and patterns on the same backgrounds: only shape tells."""
 
@@ -58,6 +70,10 @@ TIMBRES = ("bell", "wood", "string", "brush")
 
 EDITION = 3
 """To be raised whenever the same choices give other pixels or sounds, so that no old cache is taken for a new one."""
+
+
+CAMERAS = 4
+"""The most cameras that film a clip."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +124,22 @@ class Toybox:
     drifting_camera: bool = True
     """Whether the background drifts (at a pace and in a direction independent of the motion class)."""
 
+    cameras: int = 1
+    """Cameras that film each clip at once, each into a file of its own: columns `scene` and `camera` say which. The
+    second and every further one is turned against the first, and farther away."""
+
+    moving_camera: bool = False
+    """Whether each camera wanders, turns, comes nearer and goes away again, while the background stands still."""
+
     def __post_init__(self) -> None:
-        self._require(self.train >= 0 and self.test >= 0 and self.clips > 0, "train, test", "at least one clip")
+        self._require(
+            self.train >= 0 and self.test >= 0 and self.train + self.test > 0, "train, test", "at least one clip"
+        )
         self._require(self.seconds > 0 and self.frames >= 2, "seconds, fps", "a clip of two frames at least")
         self._require(self.size >= 16 and self.size % 2 == 0, "size", "an even number ≥ 16 (H.264 halves colour)")
         self._require(self.sample_rate in _RATES, "sample_rate", f"one that AAC knows: {sorted(_RATES)}")
         self._require(self.seed >= 0, "seed", "a whole number ≥ 0")
+        self._require(1 <= self.cameras <= CAMERAS, "cameras", f"a number from 1 to {CAMERAS}")
         self._require(self.distractors >= 0, "distractors", "a whole number ≥ 0")
         known = len(set(self.motions)) == len(self.motions) > 0 and set(self.motions) <= set(MOTIONS)
         self._require(known, "motions", f"one or more of {MOTIONS}, none twice")
@@ -125,8 +151,13 @@ class Toybox:
 
     @property
     def clips(self) -> int:
-        """How many clips there are in both splits."""
-        return self.train + self.test
+        """How many files there are in both splits: of each clip, one from each camera."""
+        return (self.train + self.test) * self.cameras
+
+    @property
+    def filmed(self) -> bool:
+        """Whether there is more to tell of cameras than that one stands still."""
+        return self.cameras > 1 or self.moving_camera
 
     @property
     def frames(self) -> int:
@@ -141,8 +172,14 @@ class Toybox:
     @property
     def name(self) -> str:
         """The name of its folder: the same for the same choices, another for others."""
-        text = json.dumps([EDITION, asdict(self)], sort_keys=True)
+        told = asdict(self)
+        for name, usual in _LATER.items():  # so that toyboxes without these keep the names they had before
+            if told[name] == usual:
+                del told[name]
+        text = json.dumps([EDITION, told], sort_keys=True)
         return f"toybox-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
+
+_LATER = {"cameras": 1, "moving_camera": False}
 
 _RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import colorsys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from avssl.core import Rng, generator
+from avssl.media.toybox.camera import Camera, draw_camera
 from avssl.media.toybox.choice import SHAPES, TIMBRES, MotionName, Toybox
 from avssl.media.toybox.world import Motion, State, draw_motion
 
@@ -34,6 +35,12 @@ class Role:
     shape: str
     timbre: str
     livery: int
+    camera: int = 0
+
+    @property
+    def scene(self) -> str:
+        """The name of what all its cameras film."""
+        return f"{self.split}-{self.number:05d}"
 
     @property
     def group(self) -> str:
@@ -43,7 +50,7 @@ class Role:
     @property
     def stem(self) -> str:
         """The name of its file, without ending; it says nothing of its classes."""
-        return f"{self.split}-{self.number:05d}"
+        return f"{self.scene}-{self.camera}" if self.camera else self.scene
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +106,21 @@ class Scene:
     noise_key: tuple[int, ...]
     frozen_at: float | None
     """The instant (s) that all frames show, if time stands still."""
+    camera: Camera | None
+    """Which sees all this; None: one that stands still, and whose picture is the world."""
 
     def at(self, t: Array) -> State:
         """The state of the thing as it is shown at instants (n,) s."""
+        state = self._in_world(t)
+        return (
+            state if self.camera is None else self.camera.shows(self.clock(t), state, frozen=self.frozen_at is not None)
+        )
+
+    def clock(self, t: Array) -> Array:
+        """The instants (n,) s of the world that are shown at instants (n,) s."""
+        return t if self.frozen_at is None else np.full_like(t, self.frozen_at)
+
+    def _in_world(self, t: Array) -> State:
         if self.frozen_at is not None:
             still = self.motion.at(np.full_like(t, self.frozen_at))
             state = State(position=still.position, velocity=np.zeros_like(still.velocity), radius=still.radius)
@@ -114,7 +133,10 @@ class Scene:
 
 
 def cast(toybox: Toybox) -> list[Role]:
-    """The roles of all clips, train first: motions in equal numbers, and within each the shapes and the timbres."""
+    """The roles of all clips, train first: motions in equal numbers, and within each the shapes and the timbres.
+
+    The cameras of a clip follow one another.
+    """
     roles: list[Role] = []
     counts: tuple[tuple[Split, int], ...] = (("train", toybox.train), ("test", toybox.test))
     for s, (split, count) in enumerate(counts):
@@ -127,16 +149,8 @@ def cast(toybox: Toybox) -> list[Role]:
         for number, place in enumerate(places):
             motion, shape, timbre = table[place]
             who = int(rng.integers(LIVERIES[split]))
-            roles.append(
-                Role(
-                    split=split,
-                    number=number,
-                    motion=motion,
-                    shape=shape,
-                    timbre=timbre,
-                    livery=who,
-                )
-            )
+            role = Role(split=split, number=number, motion=motion, shape=shape, timbre=timbre, livery=who)
+            roles += [replace(role, camera=k) for k in range(toybox.cameras)]
     return roles
 
 
@@ -204,7 +218,8 @@ def draw_scene(toybox: Toybox, role: Role) -> Scene:
         other = toybox.motions[int(sounding.integers(len(toybox.motions)))]
         heard = draw_motion(other, toybox.duration, sounding)
     livery = draw_livery(role.split, role.livery, seed=toybox.seed)
-    drift, way = looking.uniform(0.01, 0.1) * toybox.drifting_camera, looking.uniform(0, 2 * np.pi)
+    drifts = toybox.drifting_camera and not toybox.moving_camera
+    drift, way = looking.uniform(0.01, 0.1) * drifts, looking.uniform(0, 2 * np.pi)
     return Scene(
         role=role,
         livery=livery,
@@ -222,4 +237,5 @@ def draw_scene(toybox: Toybox, role: Role) -> Scene:
         gain=float(10 ** (sounding.uniform(-8, 0) / 20)),
         noise_key=(*key, 4),
         frozen_at=float(looking.uniform(0, toybox.duration)) if toybox.frozen else None,
+        camera=draw_camera(role.camera, key, moving=toybox.moving_camera) if toybox.filmed else None,
     )

@@ -14,7 +14,7 @@ from avssl.media.toybox.choice import Toybox
 from avssl.media.toybox.drawing import Scene
 from avssl.media.toybox.picture import frame_times
 
-__all__ = ["Truth", "read_truth", "scene_truth", "truth_path", "write_truth"]
+__all__ = ["Truth", "poses_path", "read_truth", "scene_truth", "truth_path", "write_poses", "write_truth"]
 
 Array = npt.NDArray[np.float64]
 
@@ -58,6 +58,20 @@ def scene_truth(scene: Scene, toybox: Toybox) -> Truth:
         velocity=state.velocity,
         radius=state.radius,
     )
+
+
+def poses_path(clip: Path) -> Path:
+    """Where the poses of the camera that filmed a clip are kept, if it is known."""
+    return truth_path(clip).with_suffix(".csv")
+
+
+def write_poses(path: Path, scene: Scene, toybox: Toybox) -> None:
+    """Write where the camera of a scene is when each frame is shown: time (s), x, y, z and roll (rad), as CSV."""
+    assert scene.camera is not None  # only asked where there is one
+    times = frame_times(toybox)
+    view = scene.camera.at(scene.clock(times))
+    table = np.column_stack((times, view.centre - 0.5, 1 - view.scale, view.angle))
+    np.savetxt(path, table, fmt="%.6f", delimiter=",", header="time,x,y,z,roll", comments="")
 
 
 def truth_path(clip: Path) -> Path:

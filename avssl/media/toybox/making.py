@@ -23,7 +23,7 @@ import avssl
 from avssl.core import MediaError
 from avssl.media.toybox.choice import Toybox
 from avssl.media.toybox.drawing import Role, cast, draw_scene
-from avssl.media.toybox.facts import scene_truth, write_truth
+from avssl.media.toybox.facts import poses_path, scene_truth, write_poses, write_truth
 from avssl.media.toybox.hearing import sound
 from avssl.media.toybox.picture import frames
 from avssl.media.toybox.writer import write_clip
@@ -45,7 +45,8 @@ def make_toybox(toybox: Toybox | None = None, root: Path | None = None) -> Path:
 
     Returns:
         The folder `root/toybox-<hash of the choices>` (root: by default `cache_root()`), with `manifest.csv` (path,
-        label, split, group, appearance, timbre), `clips/` and `truth/`. It is there completely or not at all: made
+        label, split, group, appearance, timbre; of several cameras or moving ones also scene, camera, and poses, a
+        table of where the camera is), `clips/` and `truth/`. It is there completely or not at all: made
         elsewhere and renamed at the end. Of several processes that want the same, one makes it and the others wait.
 
     Raises:
@@ -117,9 +118,11 @@ def _fill(folder: Path, toybox: Toybox) -> None:
             _render_apart(folder, toybox, done=lambda: progress.advance(task))
     with (folder / "manifest.csv").open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["path", "label", "split", "group", "appearance", "timbre"])
+        filmed = ["scene", "camera", "poses"] if toybox.filmed else []
+        table.writerow(["path", "label", "split", "group", "appearance", "timbre", *filmed])
         for r in cast(toybox):
-            table.writerow([f"clips/{r.stem}.mp4", r.motion, r.split, r.group, r.shape, r.timbre])
+            seen = [r.scene, str(r.camera), f"truth/{r.stem}.csv"] if toybox.filmed else []
+            table.writerow([f"clips/{r.stem}.mp4", r.motion, r.split, r.group, r.shape, r.timbre, *seen])
 
 
 def render_part(
@@ -137,6 +140,8 @@ def _render(folder: Path, toybox: Toybox, role: Role) -> None:
     path = folder / "clips" / f"{role.stem}.mp4"
     write_clip(path, frames(scene, toybox), fps=toybox.fps, sound=heard, sample_rate=toybox.sample_rate)
     write_truth(folder / "truth" / f"{role.stem}.json", scene_truth(scene, toybox))
+    if toybox.filmed:
+        write_poses(poses_path(path), scene, toybox)
 
 
 def _render_apart(folder: Path, toybox: Toybox, *, done: Callable[[], object]) -> None:

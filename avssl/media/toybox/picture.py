@@ -24,15 +24,14 @@ def frame_times(toybox: Toybox) -> Array:
 def frames(scene: Scene, toybox: Toybox) -> npt.NDArray[np.uint8]:
     """The frames (T, H, W, 3) of a scene, RGB."""
     t = frame_times(toybox)
-    seen = t if scene.frozen_at is None else np.full_like(t, scene.frozen_at)
+    seen = scene.clock(t)
     canvas = _Canvas(_background(scene, toybox, seen))
     for bar in scene.bars:
         place = bar.start + seen[:, None] * bar.velocity
-        canvas.paint("bar", place, np.full_like(t, bar.radius), np.full_like(t, bar.angle), bar.colour)
-    state = scene.at(t)
-    spin = scene.angle + scene.spin * seen
-    look = scene.livery
-    canvas.paint(scene.role.shape, state.position, state.radius, spin, look.colour, look=look)
+        placed = _placed(scene, seen, place, np.full_like(t, bar.radius), np.full_like(t, bar.angle))
+        canvas.paint("bar", *placed, bar.colour)
+    state, look = scene.at(t), scene.livery
+    canvas.paint(scene.role.shape, state.position, state.radius, _spin(scene, seen), look.colour, look=look)
     _burst(canvas, scene, seen)
     levels: npt.NDArray[np.uint8] = np.clip(canvas.picture * 255 + 0.5, 0, 255).astype(np.uint8)
     return levels
@@ -41,11 +40,24 @@ def frames(scene: Scene, toybox: Toybox) -> npt.NDArray[np.uint8]:
 def mask(scene: Scene, toybox: Toybox) -> Float:
     """How much of each pixel the thing covers, (T, H, W) in 0..1."""
     t = frame_times(toybox)
-    seen = t if scene.frozen_at is None else np.full_like(t, scene.frozen_at)
     canvas = _Canvas(np.zeros((toybox.frames, toybox.size, toybox.size, 3), np.float32))
     state = scene.at(t)
-    canvas.paint(scene.role.shape, state.position, state.radius, scene.angle + scene.spin * seen, np.ones(3))
+    canvas.paint(scene.role.shape, state.position, state.radius, _spin(scene, scene.clock(t)), np.ones(3))
     return canvas.picture[..., 0]
+
+
+def _spin(scene: Scene, t: Array) -> Array:
+    """How far the thing is turned (n,) as it is shown."""
+    spin = scene.angle + scene.spin * t
+    return spin if scene.camera is None else spin - scene.camera.at(t).angle
+
+
+def _placed(scene: Scene, t: Array, place: Array, radius: Array, angle: Array) -> tuple[Array, Array, Array]:
+    """Where a thing of the world (n, 2), of that radius (n,) and angle (n,), is shown at instants (n,) s."""
+    if scene.camera is None:
+        return place, radius, angle
+    view = scene.camera.at(t)
+    return view.shown(place), radius / view.scale, angle - view.angle
 
 
 class _Canvas:
@@ -148,6 +160,8 @@ def _texture(ground: Ground, side: int) -> Float:
 
 def _background(scene: Scene, toybox: Toybox, t: Array) -> Float:
     """The drifting background (T, H, W, 3), shifted by parts of pixels."""
+    if scene.camera is not None:
+        return _filmed(scene, toybox, t)
     size, side = toybox.size, 2 * toybox.size
     texture = np.pad(_texture(scene.ground, side), ((0, size + 1), (0, size + 1), (0, 0)), mode="wrap")
     place = (scene.camera_start + t[:, None] * scene.camera_velocity) * size % side
@@ -158,6 +172,26 @@ def _background(scene: Scene, toybox: Toybox, t: Array) -> Float:
         rows = texture[y : y + size + 1, x : x + size + 1]
         rows = rows[:-1] + fy[n] * (rows[1:] - rows[:-1])
         out[n] = rows[:, :-1] + fx[n] * (rows[:, 1:] - rows[:, :-1])
+    return out
+
+
+def _filmed(scene: Scene, toybox: Toybox, t: Array) -> Float:
+    """The background (T, H, W, 3) as a camera sees it."""
+    assert scene.camera is not None  # only asked where there is one
+    size, side = toybox.size, 2 * toybox.size
+    texture = _texture(scene.ground, side)
+    middle = (np.arange(size) + 0.5) / size
+    points = np.stack(np.meshgrid(middle, middle), axis=-1).reshape(-1, 2)
+    view = scene.camera.at(t)
+    out = np.empty((len(t), size, size, 3), np.float32)
+    for n, instant in enumerate(t):
+        place = (scene.camera_start + instant * scene.camera_velocity + view.seen(points, n)) * size - 0.5
+        whole = np.floor(place).astype(np.intp)
+        (fx, fy), (x, y) = (place - whole).astype(np.float32).T[..., None], whole.T % side
+        right, below = (x + 1) % side, (y + 1) % side
+        upper = texture[y, x] + fx * (texture[y, right] - texture[y, x])
+        lower = texture[below, x] + fx * (texture[below, right] - texture[below, x])
+        out[n] = (upper + fy * (lower - upper)).reshape(size, size, 3)
     return out
 
 
@@ -176,4 +210,5 @@ def _burst(canvas: _Canvas, scene: Scene, t: Array) -> None:
                 age = t[at] - instant
                 path = np.stack([x + vx * age, y + size + vy * age + 1.5 * age**2], -1)
                 still, fade = np.zeros_like(age), 1 - age / 0.5
-                canvas.paint("disc", path, still + 0.38 * size, still, scene.livery.colour, at=at, opacity=fade)
+                placed = _placed(scene, t[at], path, still + 0.38 * size, still)
+                canvas.paint("disc", *placed, scene.livery.colour, at=at, opacity=fade)
