@@ -21,10 +21,10 @@ from avssl.transforms import HorizontalFlip, RandomResizedCrop
 class Config(View):
     frames: int = 1
     data: Data = field(default_factory=Data)
-    train: Train = field(default_factory=lambda: Train(epochs=30))
+    train: Train = field(default_factory=lambda: Train(epochs=32, batch_size=16, lr=3e-3))
     encoder: VideoNet = VideoNet.tiny_resnet_sobel
-    clusters: KMeans = field(default_factory=lambda: KMeans(clusters=60, components=16))
-    every: int = 1
+    clusters: KMeans = field(default_factory=lambda: KMeans(clusters=20, components=16))
+    every: int = 4
     """Epochs from one clustering to the next."""
 
 
@@ -33,6 +33,7 @@ PAPER = Config(
     size=224,
     encoder=VideoNet.alexnet_sobel,
     clusters=KMeans(clusters=10000),
+    every=1,
     train=Train(optimizer="sgd", lr=0.05, weight_decay=1e-5, batch_size=256, epochs=500, schedule="constant"),
 )
 
