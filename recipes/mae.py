@@ -36,7 +36,7 @@ class Config(EitherView):
 
 PAPER = Config(
     size=224,
-    encoder=VideoNet.vit_base_picture,
+    encoder=VideoNet.vit_base_picture,  # not as in the paper: without a class token
     sound_encoder=SoundNet.sound_vit_base,
     smallest=0.2,
     decoder=(512, 8, 16),

@@ -17,8 +17,9 @@ from avssl.transforms import BlockMask, HorizontalFlip, RandomResizedCrop
 
 @dataclass(frozen=True, kw_only=True)
 class Config(View):
+    size: int = 48
     data: Data = field(default_factory=Data)
-    train: Train = field(default_factory=lambda: Train(epochs=15, lr=1e-3, warmup=2))
+    train: Train = field(default_factory=lambda: Train(epochs=8, batch_size=16, lr=1e-3, warmup=1))
     encoder: VideoNet = VideoNet.tiny_vit
     short: float = 0.63
     """Share of the places that the mask of small blocks, of 15 % each, hides."""
@@ -30,6 +31,8 @@ class Config(View):
     """Width, depth and heads of the predictor."""
 
 
+# Not as in the paper: ViT-B, where it has ViT-L and ViT-H; masks of a fixed share, which its blocks have on average; a
+# constant weight decay; what is kept is the trained encoder, not the slow copy. The epochs are ours, for 90 000 steps.
 PAPER = Config(
     step=4,
     size=224,
