@@ -183,6 +183,9 @@ MEMBERS: dict[zoo.VideoNet | zoo.SoundNet, tuple[str, dict[str, object]]] = {
         "alexnet",
         {"norm": "batch", "last": "fc7", "groups": 1, "channels": [64, 192, 384, 256, 256], "dropout": 0.0},
     ),
+    # image.md 3.8: the features are those of pool5
+    zoo.VideoNet.alexnet_pool5: ("alexnet", {"last": "pool5", "groups": 2}),
+    zoo.VideoNet.resnet18_small: ("resnet18", {"stem": "small"}),
     zoo.SoundNet.sound_vgg_64: ("sound_vgg", {"width": 64}),  # video_audio.md 3.4: 512 features
     zoo.VideoNet.tiny_r2plus1d_gn: ("tiny_r2plus1d", {"norm": "group"}),
     # image.md 3.18: no colours, batch normalisation, dropout after the full layers

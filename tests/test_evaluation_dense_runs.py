@@ -32,6 +32,7 @@ from avssl.samplers import SoundOffsets
 from avssl.tasks import Classify, Contrast, synchronised
 from avssl.training import Ranks, Run, Train
 from avssl.training.checkpoint import save
+from avssl.training.optimisers import Optimisers
 
 TOYBOX = Toybox(train=0, test=6, seconds=2.0, fps=8, sample_rate=8000, size=32, motions=("bounce", "zigzag", "static"))
 VIEW = View(frames=4, size=24, sound=0.5, sample_rate=8000)
@@ -271,7 +272,7 @@ def test_projectors_come_back_from_a_checkpoint(tmp_path: Path) -> None:
     video, sound = encoders["video"], encoders["sound"]
     projectors = pair.projectors
     task = Contrast(video, projectors["video"], sound=sound, sound_projector=projectors["sound"], policy=synchronised())
-    save(run_in(tmp_path), task, torch.optim.SGD(task.parameters(), 0.1), step=3)
+    save(run_in(tmp_path), task, Optimisers(task, Train(optimizer="sgd")), step=3)
     loaded = load_pair({"video": video, "sound": sound}, tmp_path)
     x, heard = torch.rand(2, 4, 3, 24, 24), torch.randn(2, 1, 4000)
     torch.testing.assert_close(loaded.embed("video", x), pair.embed("video", x))
@@ -328,7 +329,7 @@ def test_a_head_over_time_comes_back_and_scores_lags(tmp_path: Path) -> None:
     video, sound = tiny_r2plus1d(width=8), tiny_sound(width=8, sample_rate=8000)
     head = FusionHead(video.dim, sound.dim, width=16, layers=2, kernel=5)
     task = Classify(video, head, label="in_sync", sound=sound)
-    save(run_in(tmp_path), task, torch.optim.SGD(task.parameters(), 0.1), step=2)
+    save(run_in(tmp_path), task, Optimisers(task, Train(optimizer="sgd")), step=2)
     loaded = load_fusion({"video": video, "sound": sound}, tmp_path)
     clips = [torch.rand(2, 4, 3, 24, 24), torch.randn(2, 3, 1, 4000)]
     scores = loaded.matched(*clips)
@@ -394,7 +395,7 @@ def test_a_run_of_a_pair_on_the_toybox(toybox: Path, tmp_path: Path) -> None:
     task = Contrast(
         video, pair.projectors["video"], sound=sound, sound_projector=pair.projectors["sound"], policy=synchronised()
     )
-    save(run_in(tmp_path), task, torch.optim.SGD(task.parameters(), 0.1), step=1)
+    save(run_in(tmp_path), task, Optimisers(task, Train(optimizer="sgd")), step=1)
     save_encoder(video, tmp_path / "encoder.safetensors")
     save_encoder(sound, tmp_path / "sound_encoder.safetensors")
     view = {"frames": 4, "size": 24, "sound": 0.5, "sample_rate": 8000}
