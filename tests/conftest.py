@@ -11,6 +11,21 @@ settings.register_profile("avssl", deadline=None)  # a busy machine is no bug
 settings.load_profile("avssl")
 
 
+LONG = (
+    "test_training.py",
+    "test_signal.py",
+    "test_recipes.py",
+    "test_tasks_regress.py",
+    "test_evaluation_end_to_end.py",
+)
+"""Files that take longest: started last, they would leave the other processes with nothing to do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 @pytest.fixture
 def cuda() -> torch.device:
     """A CUDA device. Without one the test is skipped, or fails if AVSSL_REQUIRE_CUDA=1 says that there must be one."""
