@@ -6,7 +6,7 @@ from avssl.tasks.bank import Bank, BankMemory
 from avssl.tasks.base import Features, Task, encoded, grouped
 from avssl.tasks.classify import Classify
 from avssl.tasks.cluster import Cluster
-from avssl.tasks.clustering import KMeans
+from avssl.tasks.clustering import Clustering, KMeans
 from avssl.tasks.colouring import Colouring, Rebalanced
 from avssl.tasks.colours import CopyColours
 from avssl.tasks.contrast import Contrast
@@ -32,6 +32,7 @@ __all__ = [
     "Candidates",
     "Classify",
     "Cluster",
+    "Clustering",
     "Colouring",
     "Contest",
     "Continuation",
