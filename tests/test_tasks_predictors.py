@@ -11,7 +11,19 @@ from torch import Tensor, nn
 
 from avssl.core import Clip, Example
 from avssl.encoders import ConvGRU, Encoder, MaskedRows, tiny_resnet, tiny_sound
-from avssl.tasks import Foresee, Foreseen, OneByOne, Patches, Predictor, StepsAhead, among_all, blocks, over_time
+from avssl.tasks import (
+    Foresee,
+    Foreseen,
+    Momentum,
+    OneByOne,
+    Patches,
+    Predictor,
+    SlowCopy,
+    StepsAhead,
+    among_all,
+    blocks,
+    over_time,
+)
 
 
 def of(*clips: Clip) -> Example:
@@ -48,6 +60,30 @@ def test_the_contest_against_loops() -> None:
     assert float(found["loss"]) == pytest.approx(sum(terms) / 12, rel=1e-5)
     assert float(found["accuracy"]) == pytest.approx(sum(first) / 12)
     assert float(found["copied"]) == pytest.approx(sum(copies) / 12)
+
+
+def test_scores_are_not_rounded_where_all_else_is() -> None:
+    f = foreseen(3, 4, 6)
+    large = Foreseen(guess=20 * f.guess, truth=20 * f.truth, place=f.place)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = among_all(large)
+    torch.testing.assert_close(found["loss"], among_all(large)["loss"], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("steps_ahead", [False, True])
+def test_the_truth_of_a_slow_copy_has_no_gradient(steps_ahead: bool) -> None:
+    context = ConvGRU(4)
+    encoder = tiny_resnet(width=8)
+    predictor: Predictor = OneByOne(64, grid=blocks, context=context, ahead=1)
+    if steps_ahead:
+        predictor = StepsAhead(64, grid=blocks, context=context, steps=(1,))
+    slow = SlowCopy(encoder, Momentum(0.5))
+    batch = of(*[Clip(video=torch.rand(2, 1, 3, 8, 8)) for _ in range(3)])
+    assert isinstance(slow.copy, Encoder)
+    found = predictor(encoder, slow.copy, batch)
+    assert found.guess.requires_grad
+    assert not found.truth.requires_grad
+    assert predictor(encoder, encoder, batch).truth.requires_grad
 
 
 def grid_of_numbers(encoder: Encoder, batch: Example) -> Tensor:
@@ -89,6 +125,8 @@ def test_guesses_steps_ahead_are_about_the_same_place_so_many_steps_on() -> None
     ahead = found.truth[:, found.place] - found.copied
     assert ahead[:, :, [0, 2, 3]].abs().max() == 0
     assert ahead[0, :, 1].tolist() == [2.0] * 18 + [4.0] * 6
+    found.guess.square().sum().backward()
+    assert [layer.weight.grad is not None for layer in predictor.next] == [True] * 3  # type: ignore[union-attr]
 
 
 def test_patches_are_cut_row_by_row() -> None:

@@ -84,8 +84,11 @@ class _Seen(Predictor):
         return torch.unflatten(y, 0, maps.shape[:2])
 
     def truth(self, own: Tensor, encoder: Encoder, aim: Encoder, batch: Example) -> Tensor:
-        """The same by the encoder that tells the truth."""
-        return own if aim is encoder else self.sequence(aim, batch)
+        """The same by the encoder that tells the truth; without gradients where that is another one."""
+        if aim is encoder:
+            return own
+        with torch.no_grad():  # else the layer after it would learn to make the truth easy
+            return self.sequence(aim, batch)
 
 
 class OneByOne(_Seen):
@@ -158,12 +161,13 @@ class StepsAhead(_Seen):
         number = torch.arange(own[0, :, 0].numel(), device=own.device).view(own[0, :, 0].shape)
         guess, copied, place, seen = [], [], [], []
         for step, layer in zip(self.steps, self.next, strict=True):
-            if step < length:
-                here = context[:, : length - step]
-                guess.append(torch.unflatten(layer(here.flatten(0, 1)), 0, here.shape[:2]))
-                copied.append(own[:, : length - step])
-                place.append(number[step:])
-                seen.append(number[: length - step])
+            # of a sequence too short for it a layer guesses nothing, but has a gradient, as ranks and checkpoints ask
+            starts = max(0, length - step)
+            here = context[:, :starts]
+            guess.append(torch.unflatten(layer(here.flatten(0, 1)), 0, here.shape[:2]))
+            copied.append(own[:, :starts])
+            place.append(number[step:])
+            seen.append(number[:starts])
         return Foreseen(
             guess=_places(torch.cat(guess, dim=1)),
             truth=_places(self.truth(own, encoder, aim, batch)),
