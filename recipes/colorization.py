@@ -20,7 +20,7 @@ class Config(View):
     frames: int = 1
     data: Data = field(default_factory=Data)
     train: Train = field(default_factory=lambda: Train(epochs=20, lr=2e-3))
-    encoder: VideoNet = VideoNet.tiny_resnet
+    encoder: VideoNet = VideoNet.tiny_resnet_grey
     spacing: float = 20.0
     """From bin to bin of colour; 10 gives 261 bins, 20 gives 76."""
     uniform: float = 0.5
@@ -30,7 +30,7 @@ class Config(View):
 # Not as in the paper: 261 bins of 8-bit colours, not 313; AlexNet with a decoder; the prior is of what was seen so far.
 PAPER = Config(
     size=224,
-    encoder=VideoNet.alexnet_pool5,
+    encoder=VideoNet.alexnet_pool5_grey,
     spacing=10.0,
     train=Train(
         optimizer="adam",

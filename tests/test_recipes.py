@@ -106,6 +106,17 @@ def test_a_masked_autoencoder_learns_from_sound(cache: Path, tmp_path: Path, mon
     assert load_encoder(run.folder / "sound_encoder.safetensors").modality == "sound"
 
 
+@pytest.mark.parametrize("name", ["colorization", "tracking_by_colorization"])
+def test_who_was_never_shown_a_colour_is_measured_without(name: str) -> None:
+    module = load(next(p for p in RECIPES if p.stem == name))
+    picture = torch.rand(1, 1, 3, 67, 67, generator=torch.Generator().manual_seed(0))
+    tinted = picture + torch.tensor([0.587, -0.299, 0.0]).view(3, 1, 1)  # as bright
+    for config in (module.Config(), module.PAPER):
+        encoder = config.encoder.build().eval()
+        with torch.no_grad():
+            torch.testing.assert_close(encoder(tinted), encoder(picture), rtol=1e-3, atol=1e-4)
+
+
 Numbers = dict[str, Any]
 
 # What the papers say, as the project's dossiers have it (shared/methods, by file and section). What a preset has in

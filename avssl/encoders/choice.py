@@ -25,7 +25,8 @@ class VideoNet(Enum):
     # for nodes to track: fine maps, in which borders tell nothing
     tiny_resnet_fine = member(partial(tiny.tiny_resnet, width=8, padding="reflect", stride=4))
     tiny_resnet_fine_grey = member(partial(tiny.tiny_resnet, width=8, padding="reflect", stride=4, colour=False))
-    # which sees no colours
+    # which see no colours
+    tiny_resnet_grey = member(partial(tiny.tiny_resnet, colour=False))
     tiny_resnet_sobel = member(partial(tiny.tiny_resnet, sobel=True))
     c3d = member(clip.c3d)
     r3d_10 = member(clip.r3d_10)
@@ -42,6 +43,7 @@ class VideoNet(Enum):
     alexnet = member(frame.alexnet)
     # whose map has places, for answers about each of them
     alexnet_pool5 = member(partial(frame.alexnet, last="pool5"))
+    alexnet_pool5_grey = member(partial(frame.alexnet, last="pool5", colour=False))
     # of Shuffle & Learn
     caffenet = member(partial(frame.alexnet, norm="local and batch", dropout=0.5))
     # of RotNet

@@ -151,6 +151,7 @@ def alexnet(
     width: float = 1.0,
     padding: int = 0,
     dropout: float = 0.0,
+    colour: bool = True,
     sobel: bool = False,
 ) -> FrameEncoder:
     """AlexNet in the order of CaffeNet, for pictures of 227 pixels (of 67 at least): Krizhevsky et al., NIPS 2012.
@@ -160,8 +161,8 @@ def alexnet(
     the others, as Shuffle & Learn does (Misra et al., ECCV 2016, arXiv:1603.08561). `last` is the layer that gives the
     features: pool5 (D = 256), fc6 or fc7 (D = 4096). `groups` divides conv2, conv4 and conv5. `channels` are those of
     the five convolutions, and `width` multiplies them. `padding` is that of conv1, in pixels: 0 for pictures of 227, 2
-    for those of 224. `dropout` follows fc6 and fc7. With `sobel` it sees slopes of brightness instead of colours.
-    RotNet has no groups, channels (64, 192, 384, 256, 256) and padding 2.
+    for those of 224. `dropout` follows fc6 and fc7. Without `colour` it sees grey, and with `sobel` slopes of
+    brightness. RotNet has no groups, channels (64, 192, 384, 256, 256) and padding 2.
 
     Raises:
         ValueError: `norm` or `last` is unknown, or `channels` are not five.
@@ -202,5 +203,6 @@ def alexnet(
     initialise(net)
     trunk = Trunk(net=net, stages=stages, dim=e if last == "pool5" else 4096)
     arguments: dict[str, Json] = {"norm": norm, "last": last, "groups": groups, "channels": list(channels)}
-    arguments |= {"width": width, "padding": padding, "dropout": dropout, "sobel": sobel}
-    return FrameEncoder(trunk, origin=Origin.of(alexnet, arguments), mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    arguments |= {"width": width, "padding": padding, "dropout": dropout, "colour": colour, "sobel": sobel}
+    origin = Origin.of(alexnet, arguments)
+    return FrameEncoder(trunk, origin=origin, mean=IMAGENET_MEAN, std=IMAGENET_STD, colour=colour)
