@@ -82,6 +82,11 @@ def test_answers_have_the_size_that_is_asked_for(
     assert all(p.grad is not None for p in [*encoder.parameters(), *decoder.parameters()])
 
 
+def test_a_tap_that_the_encoder_lacks_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"taps \['stem', 'stage9'\]: must be one or more of"):
+        UpDecoder(tiny_resnet(width=8), 5, shown=(1, 16, 16), taps=("stem", "stage9"))
+
+
 def test_every_place_learns_of_every_other_of_its_channel() -> None:
     layer = ChannelwiseFull(3, 4)
     nn.init.eye_(layer.mix.weight.view(3, 3).data)

@@ -34,7 +34,7 @@ class UpDecoder(Decoder):
         full: whether the deepest map passes `ChannelwiseFull` first, so that every place learns of every other.
 
     Raises:
-        ValueError: the encoder is of sound, or `width` is no multiple of 8.
+        ValueError: the encoder is of sound or lacks a tap, or `width` is no multiple of 8.
     """
 
     def __init__(
@@ -53,6 +53,8 @@ class UpDecoder(Decoder):
         if encoder.modality != "video" or width % 8:
             raise ValueError(f"encoder of {encoder.modality}, width {width}: must be of video, and a multiple of 8")
         wanted = encoder.taps[-1:] if taps is None else taps
+        if not wanted or not set(wanted) <= set(encoder.taps):
+            raise ValueError(f"taps {list(wanted)}: must be one or more of {list(encoder.taps)}")
         self.taps = [tap for tap in reversed(encoder.taps) if tap in wanted]
         shapes = _shapes(encoder, self.taps, shown)
         self.when, self.frames = when, shown[0]
