@@ -31,15 +31,15 @@ class Config(View):
     """Width, depth and heads of the predictor."""
 
 
-# Not as in the paper: ViT-B, where it has ViT-L and ViT-H; masks of a fixed share, which its blocks have on average; a
-# constant weight decay; what is kept is the trained encoder, not the slow copy. The epochs are ours, for 90 000 steps.
+# Not as in the paper: ViT-B; masks of the share that its blocks hide on average, which count by what they hide and have
+# one token; momentum along a cosine; constant decay; the slow copy is not kept. An epoch there has 300 steps.
 PAPER = Config(
     step=4,
     size=224,
     encoder=VideoNet.vit_base,
     momentum=0.998,
     predictor=(384, 12, 12),
-    train=Train(lr=6.25e-4, weight_decay=0.04, batch_size=3072, epochs=300, warmup=40),
+    train=Train(lr=6.25e-4, weight_decay=0.04, batch_size=3072, epochs=300, warmup=40, clip_norm=10.0),
 )
 
 
