@@ -1,9 +1,10 @@
 """MAE: what was in the patches that are hidden?  He et al., CVPR 2022, arXiv:2111.06377.
 
 VideoMAE, Tong et al., NeurIPS 2022, arXiv:2203.12602, is `--preset paper --frames 16 --step 4 --encoder vit_base
---ratio 0.9 --decoder 384 4 6 --train.lr 6e-4 --train.batch-size 1024`, but for the shapes of its crops; AudioMAE, Huang
-et al., NeurIPS 2022, arXiv:2207.06405, `--preset paper --modality audio --sound 10.24 --ratio 0.8 --train.lr 4e-4
---train.batch-size 512 --train.weight-decay 1e-4 --train.epochs 33 --train.warmup 3`, but for its decoder's windows.
+--ratio 0.9 --decoder 384 4 6 --train.lr 6e-4 --train.batch-size 1024`, but for its crops, without mirror images;
+AudioMAE, Huang et al., NeurIPS 2022, arXiv:2207.06405, `--preset paper --modality audio --sound 10 --ratio 0.8
+--train.lr 4e-4 --train.batch-size 512 --train.weight-decay 1e-4 --train.epochs 33 --train.warmup 3`, but for its
+decoder's windows, and 0.24 s of silence after the 10 s that AudioSet's clips have.
 
     python recipes/mae.py --data.root ~/pictures --train.epochs 400
 """
@@ -50,8 +51,7 @@ def main(c: Config) -> Run:
     mask = c.pick(TubeMask, RandomMask)(grid=encoder.grid(c.shape), ratio=c.ratio)
     transform = RandomResizedCrop(c.size, scale=(c.smallest, 1.0)) | HorizontalFlip() | mask
     decoder = PatchDecoder(encoder, width=c.decoder[0], depth=c.decoder[1], heads=c.decoder[2])
-    riddle = HiddenPatches(encoder, by_channel=c.frames > 1)
-    task = Restore(encoder, decoder, riddle=riddle)
+    task = Restore(encoder, decoder, riddle=HiddenPatches(encoder, by_channel=c.frames > 1))
     fit(run, task, c.data.clips(c.cut(RandomClips()), transform), probes=probes(c.data, c))
     return transfer(run, task.encoders(), c.data, c)
 

@@ -16,10 +16,12 @@ import torch
 from torch import nn
 
 from avssl.cli import cli
+from avssl.core import MediaInfo
 from avssl.data import Data
 from avssl.encoders import Projector, SoundNet, VideoNet, load_encoder
 from avssl.evaluation import few_masks
 from avssl.media.toybox import Toybox
+from avssl.samplers import RandomClips
 from avssl.tasks import Contrast, KMeans, Task
 from avssl.training import Ranks, Run, Train
 from avssl.training.schedules import rate
@@ -548,7 +550,7 @@ SECOND_PAPERS: dict[str, tuple[Numbers, Numbers]] = {
         {"optimizer": "adamw", "lr": 1.5e-4 * 1024 / 256, "weight_decay": 0.05, "batch_size": 1024, "warmup": 40},
     ),
     "mae 2": (  # AudioMAE, video_audio.md 4; the rate is 2e-4 for each 256 examples
-        {"modality": "audio", "sound": 10.24, "sound_encoder": SoundNet.sound_vit_base, "ratio": 0.8},
+        {"modality": "audio", "sound": 10.0, "sound_encoder": SoundNet.sound_vit_base, "ratio": 0.8},
         {
             "optimizer": "adamw",
             "lr": 2e-4 * 512 / 256,
@@ -601,6 +603,13 @@ def test_the_flags_of_a_second_paper_have_its_numbers(name: str, monkeypatch: py
     module = load(next(p for p in RECIPES if p.stem == stem))
     flags = re.findall(r"`(--preset paper [^`]+)`", str(module.__doc__))[int(number or 1) - 1]
     have(chosen(module, monkeypatch, *flags.split()), SECOND_PAPERS[name])
+
+
+def test_the_clips_of_audioset_are_long_enough_for_its_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load(next(p for p in RECIPES if p.stem == "mae"))
+    flags = re.findall(r"`(--preset paper [^`]+)`", str(module.__doc__))[1]
+    ten_seconds = MediaInfo(duration=10.0, sample_rate=16000, channels=1, sound_duration=10.0)
+    assert chosen(module, monkeypatch, *flags.split()).cut(RandomClips()).unfit(ten_seconds) == ""
 
 
 def test_pixels_that_the_crop_is_cut_from_are_the_papers() -> None:
