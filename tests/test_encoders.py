@@ -185,6 +185,7 @@ MEMBERS: dict[zoo.VideoNet | zoo.SoundNet, tuple[str, dict[str, object]]] = {
     ),
     # image.md 3.8: the features are those of pool5
     zoo.VideoNet.alexnet_pool5: ("alexnet", {"last": "pool5", "groups": 2}),
+    zoo.VideoNet.alexnet_pool5_grey: ("alexnet", {"last": "pool5", "groups": 2, "colour": False}),
     zoo.VideoNet.resnet18_small: ("resnet18", {"stem": "small"}),
     zoo.SoundNet.sound_vgg_64: ("sound_vgg", {"width": 64}),  # video_audio.md 3.4: 512 features
     zoo.VideoNet.tiny_r2plus1d_gn: ("tiny_r2plus1d", {"norm": "group"}),
@@ -200,6 +201,7 @@ MEMBERS: dict[zoo.VideoNet | zoo.SoundNet, tuple[str, dict[str, object]]] = {
             "sobel": True,
         },
     ),
+    zoo.VideoNet.tiny_resnet_grey: ("tiny_resnet", {"colour": False, "padding": "zeros"}),
     zoo.VideoNet.tiny_resnet_sobel: ("tiny_resnet", {"sobel": True}),
     zoo.VideoNet.tiny_resnet_gn: ("tiny_resnet", {"norm": "group"}),
     zoo.VideoNet.tiny_resnet_fc: ("tiny_resnet", {"last": "fc"}),
