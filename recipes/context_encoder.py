@@ -32,8 +32,8 @@ class Config(View):
     """Weight of the term by which answers are to pass for true ones; 0: there is none."""
 
 
-# Not as in the paper: AlexNet has batch normalisation, and blocks are rectangles, not shapes of any form. Its features
-# come of squared error alone.
+# Not as in the paper: AlexNet has batch normalisation, blocks are rectangles, not shapes of any form, and epochs are
+# ours. Its features come of squared error alone.
 PAPER = Config(
     size=227,
     encoder=VideoNet.alexnet_pool5,

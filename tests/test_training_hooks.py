@@ -135,6 +135,20 @@ def test_an_item_visited_again_in_an_epoch_has_draws_of_its_own(pictures: Path, 
     assert len({pixels for _, pixels in repeated.shown}) > 12
 
 
+class Idle(Classify):
+    """Has a layer that it never uses."""
+
+    def __init__(self) -> None:
+        encoder = tiny_resnet(width=8)
+        super().__init__(encoder, EachHead(encoder.dim, 4), label="rotation")
+        self.unused = nn.Linear(2, 2)
+
+
+def test_a_parameter_that_no_gradient_reaches_is_named(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"has reached unused\.weight, unused\.bias in the first step: Idle"):
+        fit(begin(tmp_path / "run"), Idle(), clips_of(pictures))
+
+
 def test_an_order_has_as_many_visits_as_there_are_items(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"Watching\.order gives 8 visits of 24 items"):
         fit(begin(tmp_path / "run"), Watching(lambda n: range(8)), clips_of(pictures))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from avssl.encoders.base import Encoder
 
-__all__ = ["Decoder"]
+__all__ = ["Decoder", "require_whole"]
 
 
 class Decoder(nn.Module, ABC):
@@ -25,3 +25,12 @@ class Decoder(nn.Module, ABC):
 
         `hint` is what may be looked at while training only.
         """
+
+
+def require_whole(keep: Tensor | None, decoder: Decoder) -> None:
+    """Raise `ValueError` where only some patches are to be seen, for decoders whose encoders see all of a clip."""
+    if keep is not None:
+        raise ValueError(
+            f"{type(decoder).__name__} with patches to keep: its encoder would see the hidden ones, too; take a "
+            "PatchDecoder and a transformer, or hide pixels"
+        )

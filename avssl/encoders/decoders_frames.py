@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from avssl.encoders.base import Encoder
-from avssl.encoders.decoders import Decoder
+from avssl.encoders.decoders import Decoder, require_whole
 
 __all__ = ["FramesDecoder"]
 
@@ -91,6 +91,7 @@ class FramesDecoder(Decoder):
         self, encoder: Encoder, shown: Tensor, *, keep: Tensor | None = None, hint: Tensor | None = None
     ) -> Tensor:
         """The frames."""
+        require_whole(keep, self)
         code = encoder(shown)
         true = hint.flatten(2) if hint is not None and self.training else None
         frames = []

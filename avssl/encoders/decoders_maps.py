@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avssl.encoders.base import Encoder
-from avssl.encoders.decoders import Decoder
+from avssl.encoders.decoders import Decoder, require_whole
 from avssl.encoders.tiny import norm_layer
 
 __all__ = ["ChannelwiseFull", "UpDecoder"]
@@ -73,6 +73,7 @@ class UpDecoder(Decoder):
         self, encoder: Encoder, shown: Tensor, *, keep: Tensor | None = None, hint: Tensor | None = None
     ) -> Tensor:
         """The answers; all is shown, and there are no hints."""
+        require_whole(keep, self)
         maps = encoder.features(shown, self.taps)
         y: Tensor | None = None
         for tap, across, merge in zip(self.taps, self.across, self.merge, strict=True):

@@ -110,6 +110,8 @@ class HiddenFeatures(Predictor):
 
 def _only_clip(batch: Example, encoder: Encoder) -> Tensor:
     """What the encoder takes of the one clip of each example."""
+    if len(batch.clips) != 1:
+        raise ValueError(f"{len(batch.clips)} clips of each example, whose masks are of one: let the sampler cut one")
     (clip,) = batch.clips
     x = clip.video if encoder.modality == "video" else clip.audio
     if x is None:

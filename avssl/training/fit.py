@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from avssl.core import Example, MediaError, generator
-from avssl.data import Clips, Loader, Readers, announce, epoch_order
+from avssl.data import Clips, Loader, Readers, announce
 from avssl.encoders import Encoder, save_encoder
 from avssl.tasks import Features, Task
 from avssl.training.beginning import compare_items, encoder_file, take_over
@@ -23,6 +22,7 @@ from avssl.training.everything import everything
 from avssl.training.held_out import held_out
 from avssl.training.log import Log
 from avssl.training.optimisers import Optimisers
+from avssl.training.order import visits
 from avssl.training.progress import TrainingProgress
 from avssl.training.schedules import rate
 from avssl.training.start import Run
@@ -49,7 +49,8 @@ def fit(
     Raises:
         MediaError: a file is damaged and `clips.damaged` is "stop".
         ReaderDied: a process that reads has been ended.
-        ValueError: there are fewer items than fill a batch, or the task passes over all items and `whole` is not given.
+        ValueError: there are fewer items than fill a batch; the task passes over all items and `whole` is not given; or
+            a parameter has no gradient in the first step.
         FloatingPointError: the loss is not finite.
     """
     clips = replace(clips, seed=run.train.seed)
@@ -102,6 +103,7 @@ class _Loop:
                 take_over(task, train.init)
             task.before_training()
         self.forward = self._wrapped()
+        self.looked = False
         self.pending: list[_Pending] = []
         self.totals: dict[str, float] = {}
 
@@ -199,31 +201,13 @@ class _Loop:
 
     def _positions(self, epoch: int, first: int) -> list[list[int]]:
         """This rank's micro-batches of the epoch, from step `first` on; each item gives several examples, maybe."""
-        order = self._order(epoch)
+        order = visits(self.task, self.clips, seed=self.train_as.seed, epoch=epoch)
         size, micro = (n // self.clips.repeats for n in (self.train_as.batch_size, self.micro))
         chunks = []
         for step in range(first, self.steps_per_epoch):
             start = step * size + self.run.ranks.rank * micro * self.train_as.accumulate
             chunks += [[*order[start + k * micro : start + (k + 1) * micro]] for k in range(self.train_as.accumulate)]
         return chunks
-
-    def _order(self, epoch: int) -> Sequence[int]:
-        """The visits of an epoch; the second, third, … of an item are told from the first, and have their own draws."""
-        seed = self.train_as.seed
-        wanted = self.task.order(self.clips.numbers, generator(seed, epoch, 0, 1))
-        if wanted is None:
-            return epoch_order(len(self.clips), seed=seed, epoch=epoch)
-        if len(wanted) != len(self.clips):
-            raise ValueError(
-                f"{type(self.task).__name__}.order gives {len(wanted)} visits of {len(self.clips)} items: an epoch has "
-                "as many visits as items"
-            )
-        seen: Counter[int] = Counter()
-        visits = []
-        for position in wanted:
-            visits.append(position + seen[position] * len(self.clips))
-            seen[position] += 1
-        return visits
 
     def _everything(self) -> Features:
         """The task's features of all items, told on the way what of them is damaged."""
@@ -263,6 +247,9 @@ class _Loop:
                 torch.autograd.backward(out["loss"] / train.accumulate)
             for name, value in out.items():
                 summed[name] = summed.get(name, torch.zeros_like(value.detach())) + value.detach() / train.accumulate
+        if not self.looked:
+            self.optimisers.require_gradients(self.task)
+            self.looked = True
         if train.clip_norm is not None:
             summed["gradient_norm"] = nn.utils.clip_grad_norm_(self.task.parameters(), train.clip_norm).detach()
         self.optimisers.step()

@@ -40,6 +40,20 @@ class Optimisers:
         for member in self.members:
             member.zero_grad(set_to_none=True)
 
+    def require_gradients(self, task: Task) -> None:
+        """See that a backward pass has reached every parameter that is trained.
+
+        Raises:
+            ValueError: it has not; several ranks would wait for it for ever, and no checkpoint could be resumed.
+        """
+        trained = {id(p) for group in self._groups() for p in group["params"]}
+        if idle := [n for n, p in task.named_parameters() if id(p) in trained and p.grad is None]:
+            told = ", ".join(idle[:3]) + (f" and {len(idle) - 3} more" if len(idle) > 3 else "")
+            raise ValueError(
+                f"no gradient has reached {told} in the first step: {type(task).__name__} does not use what it trains; "
+                "leave it out, or freeze it (requires_grad_(False))"
+            )
+
     def step(self) -> None:
         """One step of each."""
         for member in self.members:
