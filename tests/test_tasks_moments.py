@@ -36,6 +36,13 @@ def test_moments_attract_when_near_and_repel_when_far() -> None:
     assert others[4].tolist() == [-1, -1, -1, -1, 0]
 
 
+def test_moments_late_in_a_long_film_are_as_near_as_early_ones() -> None:
+    policy = same_moment(near=0.2, far=0.4)
+    for start in range(0, 7200, 100):
+        about = records([0] * 3, [start + 0.02, start + 0.22, start + 0.62], [0] * 3)
+        assert policy(about, about).tolist() == [[0, 1, -1], [1, 0, 0], [-1, 0, 0]]
+
+
 def test_moments_of_two_views_attract_across_and_repel_everywhere() -> None:
     about = records([0] * 4, [1.0, 1.0, 2.0, 2.0], [0, 1, 0, 1])
     policy = same_moment(near=0, far=0.4, across="view")
