@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -48,6 +49,14 @@ def test_the_contest_against_loops() -> None:
     assert float(found["loss"]) == pytest.approx(sum(terms) / 12, rel=1e-5)
     assert float(found["accuracy"]) == pytest.approx(sum(first) / 12)
     assert float(found["copied"]) == pytest.approx(sum(copies) / 12)
+
+
+def test_places_are_compared_in_full_precision_where_networks_are_not() -> None:
+    f = foreseen(3, 4, 6)
+    large = replace(f, guess=20 * f.guess)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = among_all(large)["loss"]
+    torch.testing.assert_close(found, among_all(large)["loss"])
 
 
 def grid_of_numbers(encoder: Encoder, batch: Example) -> Tensor:

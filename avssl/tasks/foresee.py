@@ -63,7 +63,8 @@ def among_all(foreseen: Foreseen) -> dict[str, Tensor]:
     candidates = gathered(truth).flatten(0, 1)
     first = own_rows(examples, device=truth.device)[:, None] * places
     right = (first + place).flatten()
-    scores = guess.flatten(0, 1) @ candidates.T
+    with torch.autocast(guess.device.type, enabled=False):  # products may be large, and 16 bits know them to 0.4 %
+        scores = guess.flatten(0, 1) @ candidates.T
     metrics = {"accuracy": (scores.detach().argmax(dim=1) == right).float().mean()}
     if foreseen.copied is not None:
         distance = torch.cdist(foreseen.copied.detach().float().flatten(0, 1), candidates.detach())
