@@ -158,12 +158,12 @@ class StepsAhead(_Seen):
         number = torch.arange(own[0, :, 0].numel(), device=own.device).view(own[0, :, 0].shape)
         guess, copied, place, seen = [], [], [], []
         for step, layer in zip(self.steps, self.next, strict=True):
-            if step < length:
-                here = context[:, : length - step]
-                guess.append(torch.unflatten(layer(here.flatten(0, 1)), 0, here.shape[:2]))
-                copied.append(own[:, : length - step])
-                place.append(number[step:])
-                seen.append(number[: length - step])
+            # a step beyond the sequence makes no guess, but several ranks want a gradient of its layer, too
+            here = context[:, : max(0, length - step)]
+            guess.append(torch.unflatten(layer(here.flatten(0, 1)), 0, here.shape[:2]))
+            copied.append(own[:, : here.shape[1]])
+            place.append(number[step:])
+            seen.append(number[: here.shape[1]])
         return Foreseen(
             guess=_places(torch.cat(guess, dim=1)),
             truth=_places(self.truth(own, encoder, aim, batch)),
