@@ -12,7 +12,18 @@ from torch import Tensor, nn
 
 from avssl.core import Clip, Example
 from avssl.encoders import ConvGRU, Encoder, MaskedRows, tiny_resnet, tiny_sound
-from avssl.tasks import Foresee, Foreseen, OneByOne, Patches, Predictor, StepsAhead, among_all, blocks, over_time
+from avssl.tasks import (
+    Foresee,
+    Foreseen,
+    Momentum,
+    OneByOne,
+    Patches,
+    Predictor,
+    StepsAhead,
+    among_all,
+    blocks,
+    over_time,
+)
 
 
 def of(*clips: Clip) -> Example:
@@ -102,6 +113,24 @@ def test_guesses_steps_ahead_are_about_the_same_place_so_many_steps_on() -> None
         loss = among_all(predictor(encoder, encoder, of(Clip(video=torch.zeros(2, 1, 3, 8, 8)))))["loss"]
     loss.backward()
     assert [bool(p.grad is not None) for p in predictor.next.parameters()] == [True] * 6
+
+
+def test_a_slow_copy_tells_the_truth_without_gradients() -> None:
+    encoder, batch = tiny_resnet(width=8), of(*[Clip(video=torch.rand(2, 1, 3, 16, 16)) for _ in range(3)])
+    for predictor in (
+        OneByOne(64, grid=blocks, context=ConvGRU(4), ahead=1),
+        StepsAhead(64, grid=blocks, context=ConvGRU(4), steps=(1,)),
+    ):
+        task = Foresee(encoder, predictor, contest=among_all, target=Momentum(0.5))
+        assert task.slow is not None
+        aim = task.slow.copy
+        assert isinstance(aim, Encoder)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = task(batch)["loss"]
+        loss.backward()
+        assert all(p.grad is not None for p in (*encoder.parameters(), *predictor.parameters()))
+        assert not predictor(encoder, aim, batch).truth.requires_grad
+        assert predictor(encoder, encoder, batch).truth.requires_grad
 
 
 def test_patches_are_cut_row_by_row() -> None:

@@ -84,8 +84,11 @@ class _Seen(Predictor):
         return torch.unflatten(y, 0, maps.shape[:2])
 
     def truth(self, own: Tensor, encoder: Encoder, aim: Encoder, batch: Example) -> Tensor:
-        """The same by the encoder that tells the truth."""
-        return own if aim is encoder else self.sequence(aim, batch)
+        """The same by the encoder that tells the truth; without gradients where that is another one."""
+        if aim is encoder:
+            return own
+        with torch.no_grad():
+            return self.sequence(aim, batch)
 
 
 class OneByOne(_Seen):
