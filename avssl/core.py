@@ -97,6 +97,7 @@ class Trajectory:
         _require(
             bool(off < 0.01), f"poses whose first 3 × 3 numbers are off a rotation by {off:.2g}: must be rotations"
         )
+        _require(bool((np.linalg.det(turned) > 0).all()), "poses of which some are mirror images: must be rotations")
 
     def at(self, instant: float) -> np.ndarray:
         """The pose (3, 4) at an instant (s), between those that are known; beyond them the first or the last."""

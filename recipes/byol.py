@@ -39,7 +39,7 @@ class Config(EitherView):
     """Probability of blurring a view; small pictures need none."""
 
 
-# Not as in the paper: both views are blurred with one probability (there 1 and 0.1), and the second is not solarised.
+# Not as in the paper: one blur of both views (there p = 1 and 0.1), no solarisation, saturation within 0.4, not 0.2.
 LARS = Train(optimizer="lars", lr=3.2, weight_decay=1.5e-6, batch_size=4096, epochs=1000, warmup=10)
 PAPER = Config(
     size=224, encoder=VideoNet.resnet50, widths=(4096, 256), momentum=0.996, smallest=0.08, blur=0.5, train=LARS

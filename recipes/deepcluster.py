@@ -26,6 +26,8 @@ class Config(View):
     clusters: KMeans = field(default_factory=lambda: KMeans(clusters=20, components=16))
     every: int = 4
     """Epochs from one clustering to the next."""
+    smallest: float = 0.2
+    """Smallest share of the frame that a crop may have."""
 
 
 # Not as in the paper: features are clustered with their last ReLU, and the head's SGD has momentum, as all has.
@@ -34,13 +36,14 @@ PAPER = Config(
     encoder=VideoNet.alexnet_sobel,
     clusters=KMeans(clusters=10000),
     every=1,
+    smallest=0.08,
     train=Train(optimizer="sgd", lr=0.05, weight_decay=1e-5, batch_size=256, epochs=500, schedule="constant"),
 )
 
 
 def main(c: Config) -> Run:
     run = start(c)
-    transform = RandomResizedCrop(c.size, scale=(0.2, 1.0)) | HorizontalFlip()
+    transform = RandomResizedCrop(c.size, scale=(c.smallest, 1.0)) | HorizontalFlip()
     clips = c.data.clips(c.cut(RandomClips()), transform)
     encoder = c.encoder.build()
     task = Cluster(encoder, items=max(clips.numbers) + 1, clusters=c.clusters, even="video", every=c.every)

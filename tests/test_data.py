@@ -16,8 +16,9 @@ from avssl.core import MediaError, MediaInfo, Plan, Rng, Sampler, Sound, Span
 from avssl.data import Clips, Data, Item, Loader, View, batches, catalogue, collate, entries, epoch_order
 from avssl.media import Coding, FileTable, look
 from avssl.media.toybox import Toybox
-from avssl.samplers import RandomClips
+from avssl.samplers import RandomClips, UniformClips
 from avssl.training.start import plain
+from avssl.transforms import Gain, Noise
 
 RATE = 8000
 
@@ -53,6 +54,19 @@ def tones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def sound_clips(root: Path, **knobs: object) -> Clips:
     sampler = RandomClips(sound=0.25, sample_rate=RATE)
     return replace(Clips.of(catalogue(root).items, sampler), **knobs)  # type: ignore[arg-type]
+
+
+def test_a_null_test_goes_with_the_items_when_they_are_seen_in_another_way(tones: Path) -> None:
+    sampler, steady = RandomClips(sound=0.25, sample_rate=RATE), UniformClips(sound=0.5, sample_rate=RATE)
+    data = Data(root=tones, splits=("",), null="foreign-sound")
+    for clips in (data.clips(sampler), data.clips(sampler).seen_as(steady)):
+        for position in range(len(clips)):
+            plan, files = clips.plan(position)
+            assert [files[span.files[1]].index == clips.items[position].index for span in plan.spans] == [False]
+    assert replace(data, null="none").clips(sampler).seen_as(steady).sampler == steady
+    noisy = replace(data, null="noise").clips(sampler).seen_as(steady, Gain())
+    assert noisy.transform is not None
+    assert [type(part) for part in noisy.transform.parts] == [Noise, Gain]
 
 
 def levels(clip_audio: torch.Tensor) -> list[int]:

@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,8 +26,9 @@ import torch
 from media_files import Film, Noise, bursts, number_of, numbered, write
 from PIL import Image
 
-from avssl.core import MediaError
-from avssl.data import Clips, Data, catalogue, entries
+from avssl.core import MediaError, Trajectory
+from avssl.data import Clips, Data, catalogue, entries, write_manifest
+from avssl.data.poses import write_poses
 from avssl.media import index_of
 from avssl.packing import Pack, clip, pack, report_table, run, workers
 from avssl.samplers import UniformClips
@@ -296,6 +298,27 @@ def test_copies_are_the_files_themselves(source: Path, tmp_path: Path) -> None:
     (path,) = [e.path for e in entries(tmp_path / "out")]
     assert path.name == "00000000.mp4"
     assert _bytes(path) == (source.parent / "a b" / "one.mp4").read_bytes()
+
+
+def test_poses_go_with_their_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where the source is told by a relative path, too
+    source, out = Path("source"), Path("out")
+    source.mkdir()
+    write(source / "film.mkv", Film(frames=60))
+    whole = Trajectory(np.arange(80) / 20, np.tile(np.eye(3, 4), (80, 1, 1)))
+    whole.poses[:, 0, 3] = whole.times**2
+    write_poses(source / "camera.csv", whole)
+    (source / "manifest.csv").write_text("path,poses,start,end\nfilm.mkv,camera.csv,0.5,1.5\nfilm.mkv,camera.csv,,\n")
+    write_manifest(entries(source), Path("told.csv"))
+    pack(choice(source, out))
+    shutil.move(out, "elsewhere")
+    for copied in (catalogue(Path("told.csv")), catalogue(Path("elsewhere"))):
+        for item, start in zip(copied, (0.5, 0.0), strict=True):
+            assert item.info.camera is not None
+            first = float(item.columns.get("source_start") or start)  # a clip begins with a whole frame
+            assert first == pytest.approx(start, abs=0.03)
+            for instant in (0.1, 0.9):
+                assert np.allclose(item.info.camera.at(instant), whole.at(first + instant), atol=1e-6)
 
 
 def test_other_choices_do_not_go_into_the_same_folder(source: Path, packed: Path, tmp_path: Path) -> None:

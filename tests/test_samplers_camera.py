@@ -199,14 +199,19 @@ def test_tables_of_poses(tmp_path: Path) -> None:
     assert np.allclose(read_poses(path).poses, camera.poses)
 
 
+mirrored = "".join(f"\n{t},-1,0,0,0,0,1,0,0,0,0,1,0" for t in (0, 1))
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
         ("time,x\n0,1\n0,2\n", "must rise"),
         ("x,y\n0,1\n1,2\n", "its columns"),
-        ("time,x\n0,1\n1\n", "no table"),
-        ("time,x\n0,a\n1,2\n", "'a'"),
+        ("time,x\n0,1\n1\n", r"poses\.csv: .*line 3 has 1 cells for 2 columns"),
+        ("time,x\n0,a\n1,2\n", r"poses\.csv: .*line 2: .*'a'"),
+        ("time,x\n", "no line of numbers"),
         ("time,m0\n0,1\n1,1\n", "m11"),
+        ("time," + ",".join(f"m{k}" for k in range(12)) + mirrored, "mirror images"),
         ("time," + ",".join(f"m{k}" for k in range(12)) + "\n0" + ",2" * 12 + "\n1" + ",2" * 12, "rotation"),
     ],
 )

@@ -65,6 +65,15 @@ def test_loss_of_the_task_is_the_loss_of_its_embeddings() -> None:
     torch.testing.assert_close(task(batch)["loss"], info_nce(both @ both.T, policy, temperature=0.1))
 
 
+def test_embeddings_are_compared_in_full_precision_where_networks_are_not() -> None:
+    task, batch = simclr(criterion=InfoNCE(0.01)), views(4)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, z = task(batch)["loss"], task.online(batch.clips)
+    own = torch.arange(4).repeat_interleave(2)
+    policy = torch.where(own[:, None] == own, 1, -1) - torch.eye(8, dtype=torch.long)
+    torch.testing.assert_close(found, info_nce(z @ z.T, policy, temperature=0.01), rtol=1e-5, atol=1e-6)
+
+
 class Chance(nn.Module):
     """Embeddings in random directions of so many dimensions that all are about orthogonal."""
 

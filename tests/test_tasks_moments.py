@@ -1,6 +1,7 @@
 """Moments that attract and repel: the policy and the losses by hand, and planted worlds of two cameras."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +9,14 @@ import torch
 from torch import Tensor
 
 from avssl.core import Clip, Example
+from avssl.data import Clips, catalogue
 from avssl.encoders import Projector, tiny_resnet
-from avssl.evaluation import alignment_error
+from avssl.evaluation import alignment_error, moments_of
 from avssl.losses import Criterion, InfoNCE, NPairs, Triplet, n_pairs, semi_hard
+from avssl.media.toybox.writer import write_clip
+from avssl.samplers import UniformClips
 from avssl.tasks import Contrast, Records, same_moment
+from avssl.transforms import CentreCrop
 
 
 def records(example: list[int], time: list[float], view: list[int]) -> Records:
@@ -34,6 +39,13 @@ def test_moments_attract_when_near_and_repel_when_far() -> None:
     ]
     others = same_moment(near=0.2, far=0.4, others="repel")(about, about)
     assert others[4].tolist() == [-1, -1, -1, -1, 0]
+
+
+def test_moments_late_in_a_long_film_are_as_near_as_early_ones() -> None:
+    policy = same_moment(near=0.2, far=0.4)
+    for start in range(0, 7200, 100):
+        about = records([0] * 3, [start + 0.02, start + 0.22, start + 0.62], [0] * 3)
+        assert policy(about, about).tolist() == [[0, 1, -1], [1, 0, 0], [-1, 0, 0]]
 
 
 def test_moments_of_two_views_attract_across_and_repel_everywhere() -> None:
@@ -165,3 +177,23 @@ def test_alignment_error_of_guesses_is_a_third() -> None:
     assert alignment_error(a, b, at=at, when=when, duration=5.0) == pytest.approx(1 / 3, abs=0.02)
     circle = np.stack((np.cos(at), np.sin(at)), 1)
     assert alignment_error(circle, 3 * circle, at=at, when=at, duration=5.0) < 1e-6
+
+
+def test_moments_of_films_whose_cameras_are_not_told_apart_are_still_aligned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVSSL_CACHE", str(tmp_path / "cache"))
+    brighter = np.linspace(20, 230, 20).astype(np.uint8)[:, None, None, None] + np.zeros((1, 16, 16, 3), np.uint8)
+    rows = [f"{k}.mp4,s{k // 2},{'ab'[k % 2]}" for k in range(4)]
+    for k in range(4):
+        write_clip(tmp_path / f"{k}.mp4", brighter, fps=10)
+
+    def embed(x: Tensor) -> Tensor:
+        return torch.stack((x.float().mean(dim=(1, 2, 3, 4)), torch.full((len(x),), 100.0)), dim=1)
+
+    for column, told in (("camera", True), ("side", False)):
+        (tmp_path / "manifest.csv").write_text("\n".join([f"path,scene,{column}", *rows]))
+        items = catalogue(tmp_path / "manifest.csv").items
+        found = moments_of(embed, Clips.of(items, UniformClips(n=4, frames=1), CentreCrop(16, short_side=16)))
+        assert found.alignment < 0.05
+        assert (found.camera is not None) == (found.chance is not None) == told

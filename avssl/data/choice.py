@@ -107,12 +107,7 @@ class Data:
             ValueError: no item is of the chosen splits.
         """
         everything = self.catalogue()
-        if self.null == "frozen":
-            sampler = Frozen(sampler)
-        elif self.null == "foreign-sound":
-            sampler = ForeignSound(sampler)
-        elif self.null == "noise":
-            transform = Noise() if transform is None else Noise() | transform
+        sampler, transform = self._veiled(sampler, transform)
 
         def of(splits: tuple[str, ...]) -> Clips:
             items = everything.where(split=splits).items
@@ -126,7 +121,18 @@ class Data:
                 "--data.splits"
             )
         held_out = of(self.held_out) if everything.where(split=self.held_out).items else None
-        return replace(of(self.splits), held_out=held_out, rejected=everything.rejected, repeats=self.repeats)
+        found = replace(of(self.splits), held_out=held_out, rejected=everything.rejected, repeats=self.repeats)
+        return found if self.null == "none" else replace(found, veil=self._veiled)
+
+    def _veiled(self, sampler: Sampler, transform: Transform | None) -> tuple[Sampler, Transform | None]:
+        """The same with what `null` takes away taken away."""
+        if self.null == "frozen":
+            sampler = Frozen(sampler)
+        elif self.null == "foreign-sound":
+            sampler = ForeignSound(sampler)
+        elif self.null == "noise":
+            transform = Noise() if transform is None else Noise() | transform
+        return sampler, transform
 
 
 def one_way() -> Data:

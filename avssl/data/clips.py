@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -55,6 +55,8 @@ class Clips:
     """Files of the source that could not even be looked into, for whoever reports what was left out."""
     decoding: Decoding = field(default_factory=Decoding)
     """What decodes the films, and where their frames come."""
+    veil: Callable[[Sampler, Transform | None], tuple[Sampler, Transform | None]] | None = None
+    """What takes the signal away for a null test, and has done so here; it goes with the items however they are cut."""
 
     @staticmethod
     def of(
@@ -144,6 +146,8 @@ class Clips:
 
     def seen_as(self, sampler: Sampler, transform: Transform | None = None) -> Clips:
         """The same items, every one of them, cut in another way: for a pass over all of them while training."""
+        if self.veil is not None:
+            sampler, transform = self.veil(sampler, transform)
         return replace(self, sampler=sampler, transform=transform, repeats=1, held_out=None)
 
     @property

@@ -199,7 +199,7 @@ def _row(manifest: Path, line: int, row: Mapping[str | None, str | list[str] | N
     if not columns.get("path"):
         raise MediaError(manifest, f"line {line}: no path", "every line names a file")
     if columns.get("poses"):
-        columns["poses"] = str(manifest.parent / columns["poses"])
+        columns["poses"] = str((manifest.parent / columns["poses"]).absolute())  # for manifests written elsewhere
     return Entry(
         path=manifest.parent / columns["path"],
         label=columns.get("label", ""),

@@ -10,7 +10,7 @@ import numpy as np
 from avssl.core import MediaError, Trajectory
 from avssl.samplers import rotations
 
-__all__ = ["MATRIX", "PLACE", "TURN", "read_poses"]
+__all__ = ["MATRIX", "PLACE", "TURN", "read_poses", "write_poses"]
 
 PLACE = ("x", "y", "z")
 """Where the camera is, in any unit of length: x to the right, y down, z forward."""
@@ -24,7 +24,8 @@ def read_poses(path: Path) -> Trajectory:
     """Read a CSV file with a column `time` (s of the film's clock, rising), and either any of `x, y, z, yaw, pitch,
     roll` (those not given are 0) or `m0` to `m11`.
 
-    For KITTI's odometry (Geiger et al., CVPR 2012) join its `times.txt` and the twelve numbers of `poses/NN.txt`.
+    For KITTI's odometry (Geiger et al., CVPR 2012) join its `times.txt` and the twelve numbers of `poses/NN.txt`. A
+    pose belongs to the frame in the middle of whose display it lies: add half a frame to times at which frames begin.
 
     Raises:
         MediaError: the file is missing, or is no such table.
@@ -34,15 +35,33 @@ def read_poses(path: Path) -> Trajectory:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             names = [name.strip() for name in next(reader, [])]
-            table = np.array([[float(cell) for cell in row] for row in reader if row])
-        if "time" not in names or not set(names) & {*PLACE, *TURN, *MATRIX}:
-            raise ValueError(f"its columns are {names}")
-        if table.shape[1:] != (len(names),):
-            raise ValueError(f"{len(names)} columns with numbers of shape {table.shape}")
+            if "time" not in names or not set(names) & {*PLACE, *TURN, *MATRIX}:
+                raise ValueError(f"its columns are {names}")
+            table = np.array([_numbers(row, len(names), reader.line_num) for row in reader if row])
+        if not len(table):
+            raise ValueError("it has no line of numbers")
         columns = dict(zip(names, table.T, strict=True))
         return Trajectory(columns.pop("time"), _poses(columns, len(table)))
     except (OSError, ValueError, csv.Error) as e:
         raise MediaError(path, f"is no table of poses ({e})", remedy) from e
+
+
+def _numbers(row: list[str], count: int, line: int) -> list[float]:
+    if len(row) != count:
+        raise ValueError(f"line {line} has {len(row)} cells for {count} columns")
+    try:
+        return [float(cell) for cell in row]
+    except ValueError as e:
+        raise ValueError(f"line {line}: {e}") from None
+
+
+def write_poses(path: Path, camera: Trajectory) -> None:
+    """Write what `read_poses` reads, of any trajectory."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["time", *MATRIX])
+        for instant, pose in zip(camera.times.tolist(), camera.poses.reshape(-1, 12).tolist(), strict=True):
+            table.writerow([instant, *pose])
 
 
 def _poses(columns: dict[str, np.ndarray], n: int) -> np.ndarray:

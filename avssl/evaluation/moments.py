@@ -42,11 +42,12 @@ def alignment_error(a: np.ndarray, b: np.ndarray, *, at: np.ndarray, when: np.nd
 @dataclass(frozen=True, kw_only=True)
 class Moments:
     """What was found: the alignment error over ordered pairs of films of a scene, and how often a linear probe, fitted
-    on half of the scenes, names the camera of a moment of the others (`chance`: the most frequent camera)."""
+    on half of the scenes, names the camera of a moment of the others (`chance`: the most frequent camera); None where
+    the manifest does not tell several cameras apart."""
 
     alignment: float
-    camera: float
-    chance: float
+    camera: float | None
+    chance: float | None
     scenes: int
 
 
@@ -87,10 +88,18 @@ def moments_of(
         if a != b
     ]
     names = sorted({clips.items[p].columns.get(camera, "") for p in rows})
+    camera_told, chance = _camera_told(films, rows, clips, camera, names)
+    return Moments(alignment=float(np.mean(errors)), camera=camera_told, chance=chance, scenes=len(films))
+
+
+def _camera_told(
+    films: list[list[int]], rows: Mapping[int, np.ndarray], clips: Clips, camera: str, names: list[str]
+) -> tuple[float | None, float | None]:
     half = [_labelled(part, rows, clips, camera, names) for part in (films[::2], films[1::2])]
+    if len(np.unique(half[0].labels)) < 2:
+        return None, None
     told = linear_probe(*half, choice=QUICK).correct["top-1"]
-    chance = np.bincount(half[1].labels).max() / len(half[1].labels)
-    return Moments(alignment=float(np.mean(errors)), camera=float(told.mean()), chance=float(chance), scenes=len(films))
+    return float(told.mean()), float(np.bincount(half[1].labels).max() / len(half[1].labels))
 
 
 def _labelled(
@@ -123,7 +132,8 @@ def tell_moments(run: Run, encoder: Encoder, projector: nn.Module, data: Data, v
         return run
     table = Table("", "alignment error", "camera told", "chance", title="Moments of held-out scenes, %")
     for name, m in found.items():
-        table.add_row(name, f"{100 * m.alignment:.1f}", f"{100 * m.camera:.1f}", f"33.3 / {100 * m.chance:.1f}")
+        camera, chance = ("–" if x is None else f"{100 * x:.1f}" for x in (m.camera, m.chance))
+        table.add_row(name, f"{100 * m.alignment:.1f}", camera, f"33.3 / {chance}")
     console.print(table)
     told = {name: asdict(m) for name, m in found.items()}
     (run.folder / "moments.json").write_text(json.dumps(told, indent=1), encoding="utf-8")

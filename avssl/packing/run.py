@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from avssl.core import MediaError
-from avssl.data import Entry, announce, catalogue, entries
+from avssl.data import Catalogue, Entry, announce, catalogue, entries
+from avssl.data.poses import write_poses
 from avssl.packing.choice import Pack
 from avssl.packing.clip import NO_ROOM, Job, Made, make, remembered
 from avssl.packing.report import Report, reported, write_report
@@ -26,7 +27,7 @@ __all__ = ["pack"]
 STATE = ".pack"
 """The folder inside that of the shards which knows what has been done."""
 
-CHECKSUMS, MANIFEST = "sha256sums.txt", "manifest.csv"
+CHECKSUMS, MANIFEST, POSES = "sha256sums.txt", "manifest.csv", "poses"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _packed(choice: Pack) -> Report:
     packed = {f"{s.name}/{m.member}": m for s in shards for m in s.made if m.member}
     if not packed:
         raise MediaError(choice.source, "none of its files could be packed", f"the first says: {failed[0]}")
-    _write_manifest(choice, packed, listed)
+    _write_manifest(choice, packed, listed, _poses(choice.out, packed, found))
     there = [s for s in shards if s.name]
     _write(choice.out / CHECKSUMS, "".join(f"{s.digest}  {s.name}\n" for s in there))
     damaged = [*found.rejected, *failed]
@@ -175,8 +176,28 @@ def _clip(state: Path, made: Made) -> Path:
     return state / "clips" / f"{made.index:08d}"
 
 
-def _write_manifest(choice: Pack, packed: Mapping[str, Made], listed: Sequence[Entry]) -> None:
-    rows = [{"path": path, **columns(listed[m.index], m, choice.source)} for path, m in packed.items()]
+def _poses(out: Path, packed: Mapping[str, Made], found: Catalogue) -> dict[int, str]:
+    """Where the camera of each clip was, on the clip's own clock: a table beside the shards, by the item's number."""
+    filmed = {i.index: i for i in found if i.info.camera is not None}
+    told: dict[int, str] = {}
+    for made in packed.values():
+        if (item := filmed.get(made.index)) is None or item.info.camera is None:
+            continue
+        first = 0.0 if made.end is None else made.start - item.start
+        told[made.index] = f"{POSES}/{made.index:08d}.csv"
+        (out / POSES).mkdir(exist_ok=True)
+        write_poses(out / told[made.index], item.info.camera.stretch(first, first + made.seconds))
+    return told
+
+
+def _write_manifest(
+    choice: Pack, packed: Mapping[str, Made], listed: Sequence[Entry], poses: Mapping[int, str]
+) -> None:
+    rows = [
+        {"path": path, **columns(listed[m.index], m, choice.source)}
+        | ({"poses": poses[m.index]} if m.index in poses else {})
+        for path, m in packed.items()
+    ]
     first = ["path", "label", "split", "group"]
     names = [*first, *(n for n in dict.fromkeys(k for r in rows for k in r) if n not in first)]
     temporary = choice.out / f"{MANIFEST}.part"

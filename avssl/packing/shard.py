@@ -31,7 +31,7 @@ def name_of(entry: Entry, source: Path) -> str:
 
 def columns(entry: Entry, made: Made, source: Path) -> dict[str, str]:
     """What the manifest and the JSON member say of a clip: its columns, and what of the source it was."""
-    told = {k: v for k, v in entry.columns.items() if k not in {"path", "start", "end"}}
+    told = {k: v for k, v in entry.columns.items() if k not in {"path", "start", "end", "poses"}}
     told |= {"label": entry.label, "split": entry.split, "group": entry.group, "source": name_of(entry, source)}
     if made.end is not None:
         told |= {"source_start": repr(made.start), "source_end": repr(made.end)}

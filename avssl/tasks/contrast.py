@@ -140,7 +140,8 @@ class Contrast(Task):
         found = self.memory.candidates(keys, keys_about)
         compared = torch.where(same_example(about, found.about), found.own, found.others)
         policy = self.policy(about, found.about).masked_fill(~compared, 0)
-        similarity = anchors @ found.embeddings.T
+        with torch.autocast(anchors.device.type, enabled=False):  # 16 bits have 256 steps from 0.5 to 1
+            similarity = anchors @ found.embeddings.T
         if self.training:
             self.memory.push(keys.detach(), keys_about)
         loss = self.criterion(similarity, policy) * self._weight(policy)

@@ -141,7 +141,7 @@ def same_moment(
 def _same_moment(
     anchors: Records, candidates: Records, *, near: float, far: float, across: str, label: str, repel_others: bool
 ) -> Tensor:
-    hair = 1e-4  # of a second: what rounding may take
+    hair = 1e-3  # of a second: what rounding may take of the hours that a film lasts; frames are farther apart
     same = same_example(anchors, candidates)
     apart = (anchors.label(label)[:, None] - candidates.label(label)).abs()
     if across:

@@ -36,5 +36,6 @@ def everything(
     task.train(was_training)
     index = ranks.rows(torch.cat(numbers))
     order = index.argsort()
-    kept = {name: ranks.rows(torch.cat(parts))[order] for name, parts in found.items()}
+    # taken out one by one, as two copies of large features are enough
+    kept = {name: ranks.rows(torch.cat(found.pop(name)))[order] for name in list(found)}
     return Features(index=index[order], vectors=kept), loader.skipped
