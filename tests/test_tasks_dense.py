@@ -412,3 +412,10 @@ def test_of_the_frames_only_the_middle_one_is_shown() -> None:
     assert puzzle.target.shape == (2, 1, 1, 16, 16)
     assert puzzle.weight is not None
     assert not puzzle.weight.any()  # nothing moves by itself
+
+
+def test_a_decoder_whose_encoder_sees_all_refuses_to_hide_patches() -> None:
+    encoder = tiny_resnet(width=8)
+    decoder = UpDecoder(encoder, 1, shown=(1, 16, 16), size=(4, 4), width=16)
+    with pytest.raises(ValueError, match="UpDecoder with patches to keep: its encoder would see the hidden ones"):
+        decoder(encoder, torch.rand(2, 1, 3, 16, 16), keep=torch.zeros(2, 1, dtype=torch.long))
