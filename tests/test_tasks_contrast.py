@@ -202,7 +202,7 @@ def test_the_queue_gives_negatives_that_are_filled_and_of_other_examples() -> No
 
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_the_slow_copy_follows_and_gets_no_gradient(symmetric: bool) -> None:
-    task = simclr(negatives=Queue(16, 16, with_batch=True), target=Momentum(0.75, symmetric=symmetric))
+    task = simclr(negatives=Queue(16, 16, with_batch=True), target=Momentum(0.75), symmetric=symmetric)
     assert task.target is not None
     with torch.no_grad():
         for p in task.online.parameters():

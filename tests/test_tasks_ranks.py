@@ -172,7 +172,7 @@ CASES: dict[str, Case] = {
     "n-pairs": Case(lambda e: contrast(e, policy=unequal, criterion=NPairs())),
     "bins": Case(lambda e: regress(e, Bins(((-0.5, 0.5), (0.0, 0.2))))),
     "standardised": Case(lambda e: regress(e, Standardised((0.0, 1.0), (1.0, 2.0)))),
-    "moco": Case(lambda e: contrast(e, negatives=Queue(12, 8), target=Momentum(0.5, symmetric=True))),
+    "moco": Case(lambda e: contrast(e, negatives=Queue(12, 8), target=Momentum(0.5), symmetric=True)),
     "bank": Case(lambda e: contrast(e, negatives=Bank(2 * BATCH, 8, negatives=5)), seeds=(0, 1, 1)),
     "whole bank": Case(lambda e: contrast(e, negatives=Bank(2 * BATCH, 8, negatives=None)), seeds=(0, 1, 1)),
     "simsiam": Case(agree),

@@ -79,6 +79,8 @@ class Contrast(Task):
         criterion: loss over the pairs.
         negatives: where candidates come from.
         target: a slow copy that embeds the candidates, or None.
+        symmetric: whether with a slow copy each clip asks and answers, which takes twice the work; else clip 0 asks and
+            the others answer, as in MoCo.
         sound: encoder of the sound that goes with the video.
         sound_projector: its projector.
     """
@@ -92,6 +94,7 @@ class Contrast(Task):
         criterion: Criterion | None = None,
         negatives: Negatives | None = None,
         target: Momentum | None = None,
+        symmetric: bool = False,
         sound: Encoder | None = None,
         sound_projector: nn.Module | None = None,
     ) -> None:
@@ -105,7 +108,7 @@ class Contrast(Task):
             streams["sound"] = (sound, sound_projector)
         self.policy = policy
         self.criterion = InfoNCE() if criterion is None else criterion
-        self.momentum = target
+        self.symmetric = symmetric
         self.online = _Branch(
             {name: streams[name] for name in _MODALITIES if name in streams}, unit=self.criterion.unit
         )
@@ -125,7 +128,7 @@ class Contrast(Task):
     def forward(self, batch: Example) -> dict[str, Tensor]:
         """Loss, accuracy and spread."""
         clips = len(batch.clips)
-        asking = 1 if self.momentum is not None and not self.momentum.symmetric else clips
+        asking = 1 if self.target is not None and not self.symmetric else clips
         if clips * len(self.online.encoders) < self.memory.views:
             raise ValueError("one view of each example: there is nothing to compare; let the sampler cut two clips")
         anchors: Tensor = self.online(batch.clips[:asking])

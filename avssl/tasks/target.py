@@ -18,9 +18,7 @@ class Momentum:
     """A copy of the networks that follows them gives the targets: θ' ← decay · θ' + (1 − decay) · θ.
 
     He et al., CVPR 2020, arXiv:1911.05722, eq. 2. `final` is the decay at the end of training, approached along a
-    cosine as in BYOL (Grill et al., NeurIPS 2020, arXiv:2006.07733, section 3.2); None keeps it constant. In a
-    contrast, unless `symmetric`, clip 0 asks and the others answer, as in MoCo; else each clip does both, which takes
-    twice the work.
+    cosine as in BYOL (Grill et al., NeurIPS 2020, arXiv:2006.07733, section 3.2); None keeps it constant.
 
     The copy's batch normalisation sees the batch of its own process; over several CUDA devices, where training
     synchronises it, that of all of them. Either way the positives and their anchors come from one batch and a queue's
@@ -30,7 +28,6 @@ class Momentum:
 
     decay: float = 0.99
     final: float | None = None
-    symmetric: bool = False
 
     def __post_init__(self) -> None:
         if not all(0 <= d <= 1 for d in (self.decay, self.decay if self.final is None else self.final)):
