@@ -2,7 +2,7 @@
 
 from avssl.losses.agreement import Agreement, negative_cosine, spread, unit_distance
 from avssl.losses.bins import bins_in_gamut, spread_over_bins
-from avssl.losses.contrastive import Criterion, InfoNCE, Margin, info_nce, margin, retrieved
+from avssl.losses.contrastive import Criterion, InfoNCE, Margin, info_nce, margin, products, retrieved
 from avssl.losses.dense import absolute_error, cross_entropy, squared_error, weighted_mean
 from avssl.losses.gather import from_first_rank, gathered, is_first_rank, mean_over_ranks, own_rows
 from avssl.losses.lab import lab_to_rgb, nearest, rgb_to_lab
@@ -33,6 +33,7 @@ __all__ = [
     "nearest",
     "negative_cosine",
     "own_rows",
+    "products",
     "retrieved",
     "rgb_to_lab",
     "semi_hard",

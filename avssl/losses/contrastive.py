@@ -9,7 +9,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-__all__ = ["Criterion", "InfoNCE", "Margin", "info_nce", "margin", "retrieved"]
+__all__ = ["Criterion", "InfoNCE", "Margin", "info_nce", "margin", "products", "retrieved"]
+
+
+def products(a: Tensor, b: Tensor) -> Tensor:
+    """Scalar products (n, m) of rows (n, d) and (m, d), in 32 bits also under autocast: 16 know them to 0.4 % only."""
+    with torch.autocast(a.device.type, enabled=False):
+        return a.float() @ b.float().T
 
 
 def _check(similarity: Tensor, policy: Tensor) -> None:

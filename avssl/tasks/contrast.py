@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from avssl.core import Clip, Example
 from avssl.encoders.base import Encoder
-from avssl.losses import Criterion, InfoNCE, gathered, mean_over_ranks, spread
+from avssl.losses import Criterion, InfoNCE, gathered, mean_over_ranks, products, spread
 from avssl.tasks.base import Task, encoded
 from avssl.tasks.memory import InBatch, Memory, Negatives
 from avssl.tasks.policies import Policy, Records, instances, same_example
@@ -143,8 +143,7 @@ class Contrast(Task):
         found = self.memory.candidates(keys, keys_about)
         compared = torch.where(same_example(about, found.about), found.own, found.others)
         policy = self.policy(about, found.about).masked_fill(~compared, 0)
-        with torch.autocast(anchors.device.type, enabled=False):  # 16 bits have 256 steps from 0.5 to 1
-            similarity = anchors @ found.embeddings.T
+        similarity = products(anchors, found.embeddings)
         if self.training:
             self.memory.push(keys.detach(), keys_about)
         loss = self.criterion(similarity, policy) * self._weight(policy)

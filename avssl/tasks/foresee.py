@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from avssl.core import Example
 from avssl.encoders.base import Encoder
-from avssl.losses import absolute_error, gathered, own_rows
+from avssl.losses import absolute_error, gathered, own_rows, products
 from avssl.tasks.base import Task
 from avssl.tasks.target import Momentum, SlowCopy
 
@@ -63,8 +63,7 @@ def among_all(foreseen: Foreseen) -> dict[str, Tensor]:
     candidates = gathered(truth).flatten(0, 1)
     first = own_rows(examples, device=truth.device)[:, None] * places
     right = (first + place).flatten()
-    with torch.autocast(guess.device.type, enabled=False):  # products without a temperature are too large for 8 bits
-        scores = guess.flatten(0, 1) @ candidates.T
+    scores = products(guess.flatten(0, 1), candidates)
     metrics = {"accuracy": (scores.detach().argmax(dim=1) == right).float().mean()}
     if foreseen.copied is not None:
         distance = torch.cdist(foreseen.copied.detach().float().flatten(0, 1), candidates.detach())
