@@ -104,7 +104,8 @@ def test_clips_have_their_own_masks_or_share_one_and_two_masks_do_not_meet() -> 
     shared = drawn(replace(mask, scope="sample"))[0]
     assert (shared[0] == shared[1]).all()
     both = (mask | mask).draw(plan_of(1), INFO, generator(0)).parameters
-    assert set(both) == {"mask.keep", "mask.hide", "mask_2.keep", "mask_2.hide"}
+    assert set(both) == {f"{name}.{what}" for name in ("mask", "mask_2") for what in ("keep", "hide", "grid")}
+    assert both["mask.grid"].tolist() == [[4, 6, 6]]
     assert (both["mask.keep"] != both["mask_2.keep"]).any()
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from avssl.report.curves import curve_panels, probe_panels, speed_panels
-from avssl.report.pixels import data_uri, envelope, frames_of, spectrogram, strip, thin_out
-from avssl.report.reading import Draw, Drawn, Metrics, RunFiles, read_run
+from avssl.report.hidden import shown
+from avssl.report.pixels import data_uri, envelope, spectrogram, strip, thin_out
+from avssl.report.reading import Draw, Metrics, RunFiles, read_run
 from avssl.report.scores import Table, tables
 from avssl.report.sheet import caption, extent, is_still, rate_of
 from avssl.report.words import brief, duration, flatten, number, seconds
@@ -163,7 +164,7 @@ class _Clip:
 
 def _draw(draw: Draw) -> dict[str, Any]:
     left, right = extent(draw)
-    clips = [_clip(c, i, left, right) for i, c in enumerate(draw.clips)]
+    clips = [_clip(draw, i, left, right) for i in range(len(draw.clips))]
     return {
         "name": Path(draw.path).name or "file without a name",
         "path": draw.path,
@@ -181,14 +182,16 @@ def _draw(draw: Draw) -> dict[str, Any]:
     }
 
 
-def _clip(clip: Drawn, index: int, left: float, right: float) -> _Clip:
+def _clip(draw: Draw, index: int, left: float, right: float) -> _Clip:
+    clip = draw.clips[index]
+
     def place(t: float) -> str:
         return f"{100 * (t - left) / (right - left):.3f}"
 
     frames, width, count, wave, spectrum, nyquist = "", 0, 0, "", "", ""
     if clip.video is not None:
-        shown, _ = frames_of(clip.video)
-        picture, count = strip(shown), len(shown)
+        pictures = shown(draw, index)
+        picture, count = strip(pictures), len(pictures)
         # each frame is shown 66 pixels high in long strips and 104 in short ones
         frames, width = data_uri(picture), round(picture.shape[1] * (104 if len(clip.video) <= 4 else 66) / 112)
     if clip.audio is not None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from avssl.report.charts import GRID, INK, MUTED, PAPER, SERIES
-from avssl.report.pixels import envelope, frames_of, spectrogram, strip
+from avssl.report.hidden import shown
+from avssl.report.pixels import envelope, spectrogram, strip
 from avssl.report.reading import Draw, Drawn, read_draws
 from avssl.report.words import brief, seconds
 
@@ -44,7 +45,7 @@ def contact_sheet(draws: Sequence[Draw]) -> bytes:
 
     if not draws:
         raise ValueError("no draws to put on a contact sheet; a run writes draws.json when its training begins")
-    blocks = [_rows([_cell(c, i) for i, c in enumerate(d.clips)]) for d in draws]
+    blocks = [_rows([_cell(d, i) for i in range(len(d.clips))]) for d in draws]
     heights = [_block_height(d, rows) for d, rows in zip(draws, blocks, strict=True)]
     total = MARGIN * 2 + sum(heights) + 22 * (len(draws) - 1)
     figure = Figure(figsize=(WIDTH / 96, total / 96), dpi=96 * _SCALE, facecolor=PAPER)
@@ -74,12 +75,12 @@ def write_contact_sheet(run: Path, out: Path, *, examples: int = 8) -> Path:
     return out
 
 
-def _cell(clip: Drawn, number: int) -> _Cell:
+def _cell(draw: Draw, number: int) -> _Cell:
+    clip = draw.clips[number]
     usable = WIDTH - 2 * MARGIN
     picture, width, height = None, 380, 0
     if clip.video is not None:
-        frames, _ = frames_of(clip.video)
-        picture = strip(frames, height=FRAME * _SCALE, gap=2 * _SCALE)
+        picture = strip(shown(draw, number), height=FRAME * _SCALE, gap=2 * _SCALE)
         width, height = picture.shape[1] / _SCALE, FRAME
         if width > usable:
             width, height = usable, max(12, round(FRAME * usable / width))

@@ -19,7 +19,7 @@ class PatchMask(Part):
     """The numbers of the patches that are kept and of those that are hidden, as many in every example of an epoch.
 
     Patches are counted along the grid, the last axis fastest. Recorded in rising order as `<name>.keep` (S, K) and
-    `<name>.hide` (S, L − K); the pixels stay, as it is the encoder that leaves patches out.
+    `<name>.hide` (S, L − K), beside `<name>.grid` (S, axes); the pixels stay, as the encoder leaves patches out.
     """
 
     grid: tuple[int, ...]
@@ -54,7 +54,8 @@ class PatchMask(Part):
         """The plan with the numbers of the patches."""
         hidden = self.shared(plan, lambda n: np.stack([self.hidden(rng) for _ in range(n[0])]))
         keep = np.stack([np.flatnonzero(~h) for h in hidden])
-        return self.record(plan, keep=keep, hide=np.stack([np.flatnonzero(h) for h in hidden]))
+        hide = np.stack([np.flatnonzero(h) for h in hidden])
+        return self.record(plan, keep=keep, hide=hide, grid=np.tile(self.grid, (len(keep), 1)))
 
     def apply(self, batch: Example, /) -> Example:
         """The batch as it is."""
